@@ -1,4 +1,4 @@
-/** Node's cache of compiled code: where it is, and when there is none. */
+/** Node's cache of compiled code: where it is, and when it is off. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -26,7 +26,7 @@ async function serveAndStop(env: NodeJS.ProcessEnv, ...options: readonly string[
 /** paster's own code is in files of a hundred kilobytes. */
 const LARGE = 50_000;
 
-/** `cached`: how many large files are in the cache. */
+/** `cached`: the number of large files in the cache. */
 function home(): { home: string; cached: () => number } {
   const directory = temporaryDirectory({});
   mkdirSync(join(directory, '.cache'));
@@ -40,21 +40,27 @@ function home(): { home: string; cached: () => number } {
   };
 }
 
-test.skipIf(node === undefined).each([[[]], [['-w', '1']]])('it is in the cache of the user: %j', async (options) => {
-  const { home: HOME, cached } = home();
-  await serveAndStop({ HOME }, ...options);
-  expect(cached()).toBeGreaterThan(2);
-});
+test.skipIf(node === undefined).each([[[]], [['-w', '1']]])(
+  'the cache is in the user’s cache directory: %j',
+  async (options) => {
+    const { home: HOME, cached } = home();
+    await serveAndStop({ HOME }, ...options);
+    expect(cached()).toBeGreaterThan(2);
+  },
+);
 
-test.skipIf(node === undefined)('it is off with NODE_DISABLE_COMPILE_CACHE, and where others can write', async () => {
-  const off = home();
-  await serveAndStop({ HOME: off.home, NODE_DISABLE_COMPILE_CACHE: '1' });
-  expect(off.cached()).toBe(0);
-  const open = home();
-  chmodSync(join(open.home, '.cache'), 0o777);
-  await serveAndStop({ HOME: open.home });
-  expect(open.cached()).toBe(0);
-  const none = temporaryDirectory({});
-  await serveAndStop({ HOME: none });
-  expect(readdirSync(none)).toEqual([]);
-});
+test.skipIf(node === undefined)(
+  'the cache is off with NODE_DISABLE_COMPILE_CACHE, and if other users can write to it',
+  async () => {
+    const off = home();
+    await serveAndStop({ HOME: off.home, NODE_DISABLE_COMPILE_CACHE: '1' });
+    expect(off.cached()).toBe(0);
+    const open = home();
+    chmodSync(join(open.home, '.cache'), 0o777);
+    await serveAndStop({ HOME: open.home });
+    expect(open.cached()).toBe(0);
+    const none = temporaryDirectory({});
+    await serveAndStop({ HOME: none });
+    expect(readdirSync(none)).toEqual([]);
+  },
+);

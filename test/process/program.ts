@@ -1,4 +1,4 @@
-/** Builds the sources for the children of these tests, starts supervisors as programs, and asks them over HTTP. */
+/** Builds the sources for the children of these tests, starts supervisors as programs, and sends them HTTP requests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
@@ -16,8 +16,8 @@ const ENTRIES = [
 export const FIXTURES = join(ROOT, 'test/fixtures/process');
 
 /**
- * Bundles the sources as `dist/` is, since a process for each worker would read some hundred files. Types are not checked. The
- * directory is below node_modules, so that packages resolve and reloads ignore it as they ignore an installed paster.
+ * Bundles the sources like `dist/`, because otherwise each worker process would read several hundred files. Types are not checked. The
+ * directory is below node_modules, so that packages resolve and reloads ignore it like an installed paster.
  */
 export async function buildSources(): Promise<string> {
   const dir = mkdtempSync(join(ROOT, 'node_modules/.process-test-'));
@@ -39,19 +39,19 @@ export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'paster-process-'));
 }
 
-/** Saves as an editor does that writes another file and renames it. */
+/** Saves like an editor that writes another file and renames it. */
 export function saveByRename(file: string, content: string): void {
   writeFileSync(`${file}.new`, content);
   renameSync(`${file}.new`, file);
 }
 
-/** Saves as vim does: the old file moves away, a new one takes its name. */
+/** Saves like vim: the old file is moved away, and a new one gets its name. */
 export function saveByBackup(file: string, content: string): void {
   renameSync(file, `${file}~`);
   writeFileSync(file, content);
 }
 
-/** A module that answers every request with a text, and does what some paths ask. */
+/** A module that responds to every request with a text, and does something at some paths. */
 export function appAnswering(text: string): string {
   return `export default (req, res) => {
     if (req.url === '/exit') process.exit(9);
@@ -62,7 +62,7 @@ export function appAnswering(text: string): string {
   };\n`;
 }
 
-/** A supervisor in a process of its own. */
+/** A supervisor in its own process. */
 export class Program {
   readonly child: ChildProcess;
   output = '';
@@ -107,7 +107,7 @@ export class Program {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Ends it, whatever state it is in. */
+  /** Ends it, whatever its state is. */
   async end(): Promise<void> {
     if (!this.exited) this.child.kill('SIGKILL');
     await until(() => this.exited);
@@ -116,7 +116,7 @@ export class Program {
 
 const LIMIT_MS = 15_000;
 
-/** Waits for a condition. Generous: it fails only where the condition would never come. */
+/** Waits for a condition. The timeout is generous: it fails only if the condition would never become true. */
 export async function until(condition: () => boolean | Promise<boolean>, why: () => string = () => ''): Promise<void> {
   const end = Date.now() + LIMIT_MS;
   while (!(await condition())) {
@@ -125,7 +125,7 @@ export async function until(condition: () => boolean | Promise<boolean>, why: ()
   }
 }
 
-/** One request on a connection of its own, or of an agent. */
+/** One request on a new connection, or on one of an agent. */
 export function ask(port: number, path = '/', agent: Agent | false = false): Promise<string> {
   return new Promise((resolve, reject) => {
     const request = get({ host: '127.0.0.1', port, path, agent, timeout: LIMIT_MS }, (response) => {
@@ -141,7 +141,7 @@ export function ask(port: number, path = '/', agent: Agent | false = false): Pro
   });
 }
 
-/** Asks until it is stopped, each client with a pause of so many milliseconds, and keeps count. */
+/** Sends requests until it is stopped, each client with a pause of this number of milliseconds, and counts them. */
 export function load(port: number, clients = 8, keepAlive = false, pause = 0) {
   const answers = new Map<string, number>();
   const failures: string[] = [];

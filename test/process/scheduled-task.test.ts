@@ -73,8 +73,8 @@ const LATER = 3_600_000;
 test.each([
   ['skip', 0, 1],
   ['once', 1, 0],
-] as const)('missed = %s: what was due while the machine was suspended', async (missed, runs, counted) => {
-  // As when the machine wakes up: the timer was for ten minutes ago, and there were more times after that.
+] as const)('missed = %s: runs that were due while the machine was suspended', async (missed, runs, counted) => {
+  // Like a machine that wakes up: the timer was set for ten minutes ago, and more runs were due after that.
   const woken = Date.now();
   let isFirst = true;
   const nextRun = (after: Date) => {
@@ -92,7 +92,7 @@ test.each([
 const EACH_MS = 250;
 const each = (after: Date) => new Date((Math.floor(after.getTime() / EACH_MS) + 1) * EACH_MS);
 
-test('a handover loses no time, however long it takes, and doubles none', async () => {
+test('a handover neither loses nor repeats a run, however long it takes', async () => {
   const { task: old, directory } = scheduled({ nextRun: each });
   const { task: next } = scheduled({ nextRun: each }, true, directory);
   await eventually(() => notes(directory).length >= 2);
@@ -109,7 +109,7 @@ test('a handover loses no time, however long it takes, and doubles none', async 
   expect(times).toEqual(times.map((_time, index) => first + index * EACH_MS));
 });
 
-test('a run that waits for its jitter begins before a handover', async () => {
+test('a run that waits for its jitter starts before a handover', async () => {
   let count = 0;
   const { task, directory } = scheduled({
     jitter: 3600,

@@ -1,10 +1,10 @@
-/** Limits for what a process waits for. */
+/** Time limits for what a process waits for. */
 import { expect, test } from 'vitest';
 import { isDoneWithin } from '../../src/timer.ts';
 
 const countTimers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 
-test('the timer of a limit is there before the work that it limits begins', async () => {
+test('the timer of a limit is set before the limited work begins', async () => {
   const before = countTimers();
   let within = 0;
   const work = async (): Promise<void> => {

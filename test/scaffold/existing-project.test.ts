@@ -1,4 +1,4 @@
-/** What `create .` detects in projects of many kinds, by their files: nothing is installed or run. */
+/** What `create .` detects in projects of many kinds, by their files, without installing or running anything. */
 import { describe, expect, test } from 'vitest';
 import { developmentLines, scriptEnvironment } from '../../src/deploy/programs/script-environment.ts';
 import { lookAtProject } from '../../src/scaffold/existing-project.ts';
@@ -27,24 +27,24 @@ describe('the program', () => {
       'listen:./dist/shop/server/server.mjs',
       4000,
     ],
-  ])('of %s is what it builds', (dependency, scripts, spec, port) => {
+  ])('of %s is in its build', (dependency, scripts, spec, port) => {
     const project = lookAt({ scripts, dependencies: { [dependency]: '1' } });
     expect([project.program.spec, project.port.port, project.isBuilt]).toEqual([spec, port, false]);
     expect(project.development.spec).toBe(spec);
     expect(project.framework?.dependency).toBe(dependency);
   });
 
-  test('of AdonisJS is what it builds, in development too: its development server forks', () => {
+  test('of AdonisJS is in its build, even in development, because its development server forks', () => {
     const manifest = { scripts: { dev: 'node ace serve --hmr' }, dependencies: { '@adonisjs/core': '6' } };
     expect(lookAt(manifest, { 'ace.js': '' }).development.spec).toBe('listen:./build/bin/server.js');
   });
 
-  test('of a framework that is built', () => {
+  test('of a framework is found as built', () => {
     const files = { 'dist/main.js': 'bootstrap()' };
     expect(lookAt({ dependencies: { '@nestjs/core': '1' } }, files).isBuilt).toBe(true);
   });
 
-  test('of Next.js can be one of the project', () => {
+  test('of Next.js may be one of the project', () => {
     const manifest = { dependencies: { next: '15' }, scripts: { start: 'NODE_ENV=production node server.js' } };
     expect(lookAt(manifest, PROGRAM).program).toMatchObject({
       spec: 'listen:./server.js',
@@ -63,7 +63,7 @@ describe('the program', () => {
     ['nodemon --exec babel-node other.js', 'listen:./server.js', []],
     ['node build.js && node server.js', 'listen:./server.js', []],
     ['paster serve etc/config.ini', 'listen:./server.js', []],
-  ])('of the script "%s"', (start, spec, nodeOptions) => {
+  ])('of the script "%s" is found', (start, spec, nodeOptions) => {
     const { program } = lookAt({ scripts: { start } }, { ...PROGRAM, 'lib/index.js': '', 'other.js': '' });
     expect([program.spec, program.nodeOptions]).toEqual([spec, nodeOptions]);
   });
@@ -73,7 +73,7 @@ describe('the program', () => {
     'tsx --watch src/index.ts',
     'ts-node-dev --respawn src/index.ts',
     'node --watch src/index.ts',
-  ])('during development is that of "dev": %s', (dev) => {
+  ])('in development is that of "dev": %s', (dev) => {
     const scripts = { dev, build: 'tsc', start: 'node dist/index.js' };
     const { program, development, language, isBuilt } = lookAt({ scripts }, { 'src/index.ts': 'app.listen(3000)' });
     expect([program.spec, development.spec]).toEqual(['listen:./dist/index.js', 'listen:./src/index.ts']);
@@ -85,9 +85,9 @@ describe('the program', () => {
     ['@react-router/dev', 'react-router', 'react-router dev', './node_modules/@react-router/dev/x.js#dev'],
     ['astro', 'astro', 'astro dev', './node_modules/astro/x.js#dev'],
     ['@sveltejs/kit', 'vite', 'vite', './node_modules/vite/x.js'],
-    // Beside a server of the project's own, Vite has only the pages.
+    // Next to a server of the project's own, Vite only serves the pages.
     ['express', 'vite', 'vite', './server.js'],
-  ])('of %s during development is the development server of its script', (dependency, command, dev, spec) => {
+  ])('of %s in development is the development server of its script', (dependency, command, dev, spec) => {
     const name = command === 'vite' ? 'vite' : dependency;
     const files = {
       ...PROGRAM,
@@ -105,7 +105,7 @@ describe('the program', () => {
     ['exports.makeApp = () => {};', 'call:./app.js:makeApp'],
     ['export default app; app.listen(3000);', 'listen:./app.js'],
     ["import './start.js';", 'listen:./app.js'],
-  ])('that has the text %s', (source, spec) => {
+  ])('with the text %s is found', (source, spec) => {
     expect(lookAt({}, { 'app.js': source }).program.spec).toBe(spec);
   });
 });
@@ -119,12 +119,12 @@ describe('the command of a package', () => {
   const below = (path: string): Files =>
     Object.fromEntries(Object.entries(PACKAGE).map(([name, text]) => [`${path}/${name}`, text]));
 
-  test('is the file that the package declares, as with pnpm, whose own commands are scripts of a shell', () => {
+  test('is the file that the package declares, even with pnpm, whose own commands are shell scripts', () => {
     const files = { ...below('node_modules/@strapi/strapi'), 'node_modules/.bin/strapi': '#!/bin/sh\n' };
     expect(lookAt(manifest, files).program.spec).toBe('listen:./node_modules/@strapi/strapi/bin/strapi.js#start');
   });
 
-  test('can be in a workspace above', () => {
+  test('may be in the workspace root', () => {
     const root = temporaryDirectory({
       ...below('node_modules/@strapi/strapi'),
       'apps/web/package.json': JSON.stringify(manifest),
@@ -158,16 +158,16 @@ describe('the environment of', () => {
       [],
     ],
     ['cross-env A="b c" node server.js', ['A=b c'], []],
-    // What only a shell, or only one word, can be.
+    // Only a shell, or a quoted word, can have these.
     ['A="$HOME" node server.js', [], []],
     ['A="b node server.js', [], []],
     ['A=b node server.js "two words"', [], []],
-  ])('the script "%s"', (start, lines, lost) => {
+  ])('the script "%s" becomes settings', (start, lines, lost) => {
     const { program } = lookAt({ scripts: { start } }, PROGRAM);
     expect(scriptEnvironment(program)).toEqual({ lines, lost });
   });
 
-  test('development has NODE_ENV only from a script of its own', () => {
+  test('development has NODE_ENV only from its own script', () => {
     const linesOf = (scripts: object) => {
       const { development, program } = lookAt({ scripts }, PROGRAM);
       return developmentLines(development, program);
@@ -199,7 +199,7 @@ test('the lock file of a workspace is above the directory', () => {
   expect(lookAtProject(`${root}/apps/web`).packageManager.value).toBe('pnpm');
 });
 
-test('modules and static directories', () => {
+test('the kind of modules and the static directories are detected', () => {
   const files = { ...PROGRAM, 'public/a': '', 'dist/client/b': '', static: 'a file' };
   expect(lookAt({ type: 'module' }, files).modules.value).toBe('ES modules');
   expect(lookAt({}, files).modules.value).toBe('CommonJS');
@@ -208,7 +208,7 @@ test('modules and static directories', () => {
   expect(lookAt({}, files).staticDirectories).toEqual(['dist/client', 'public']);
 });
 
-test('.env is given to the program by paster unless the program reads it', () => {
+test('paster passes .env to the program, unless the program reads it', () => {
   const files = { ...PROGRAM, '.env': 'A=1\n' };
   const added = (manifest: object) => Object.values(scriptsFor(lookAt(manifest, files)).added);
   expect(added({})).toEqual(['paster serve etc/develop.ini --reload --dotenv .env', 'paster serve etc/config.ini']);
@@ -221,7 +221,7 @@ test('.env is given to the program by paster unless the program reads it', () =>
 test.each([
   ['set NODE_ENV=production&& node server.js', 'cross-env NODE_ENV=production node server.js'],
   ['set "A=b c" && SET B=1 && node server.js', 'cross-env A="b c" B=1 node server.js'],
-])('the script "%s" for Windows alone is an error with what to write instead', (start, portable) => {
+])('the script "%s" for Windows is an error with the portable command', (start, portable) => {
   const manifest = JSON.stringify({ scripts: { start } }, undefined, 2);
   const directory = temporaryDirectory({ ...PROGRAM, 'package.json': manifest });
   expect(() => lookAtProject(directory)).toThrow(
@@ -236,14 +236,14 @@ test.each([
 test.each([
   ['socket.io', /^Socket\.IO: /, false],
   ['node-red', /^Node-RED: /, true],
-])('%s is served by one process', (dependency, reason, isExclusive) => {
+])('%s runs in one process', (dependency, reason, isExclusive) => {
   expect(lookAt({ dependencies: { [dependency]: '1' } }, PROGRAM).singleProcess).toEqual({
     reason: expect.stringMatching(reason),
     isExclusive,
   });
 });
 
-test('Verdaccio is served by one process, but not a project that only depends on it', () => {
+test('Verdaccio runs in one process, but not a project that only depends on it', () => {
   const bin = 'node_modules/verdaccio/bin/verdaccio';
   const files = {
     ...PROGRAM,

@@ -1,4 +1,4 @@
-/** Members are added to package.json as text: what is there keeps its form. */
+/** Members are added to package.json as text, and the rest keeps its formatting. */
 import { expect, test } from 'vitest';
 import { addMembers } from '../../src/scaffold/project-edits.ts';
 
@@ -21,7 +21,7 @@ test.each([
     '{\n    "a": {"scripts": {}},\n    "b": -1.5e3\n}',
     '{\n    "a": {"scripts": {}},\n    "b": -1.5e3,\n    "scripts": {\n        "dev": "a \\"b\\"",\n        "start": "c"\n    }\n}',
   ],
-])('%j', (text, expected) => {
+])('members are added to %j', (text, expected) => {
   expect(add(text)).toBe(expected);
   const parsed = JSON.parse(expected.replace(/^\uFEFF/, '')) as { scripts: object };
   expect(parsed.scripts).toMatchObject({ dev: 'a "b"', start: 'c' });

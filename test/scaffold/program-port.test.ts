@@ -32,11 +32,11 @@ describe('in the source', () => {
     ['app.listen(configuration.port)', 8080],
     ["app.listen('/run/app.sock')", 8080],
     ['app.listen(70000)', 8080],
-  ])('%s', (source, port) => {
+  ])('%s has its port', (source, port) => {
     expect(portIn({ 'server.js': source })[0]).toBe(port);
   });
 
-  test('of what a build makes the program from', () => {
+  test('of the program’s build is read', () => {
     const files = {
       'package.json': '{"scripts": {"start": "node dist/main.js", "build": "tsc"}}',
       'src/main.ts': 'await app.listen(process.env.PORT ?? 3001);',
@@ -51,7 +51,7 @@ test.each([
   ['const port = parseInt(process.env.API_PORT, 10);\napp.listen({ port, host })'],
   ['const { API_PORT, OTHER } = process.env;\napp.listen(API_PORT, () => {})'],
   ['const { OTHER, API_PORT: apiPort = 3001 } = process.env;\napp.listen(+apiPort)'],
-])('a variable that the program itself names: %s', (source) => {
+])('the port may be in a variable that the program names: %s', (source) => {
   const files = { 'server.js': source, 'package.json': '{"scripts": {"start": "API_PORT=4000 node server.js"}}' };
   expect(portIn(files)[0]).toBe(4000);
   expect(portIn({ 'server.js': source, '.env': 'API_PORT=5000\nPORTAL=6000\n' })).toEqual([5000, 'API_PORT in .env']);

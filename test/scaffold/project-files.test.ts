@@ -18,7 +18,7 @@ function texts(files: readonly ProjectFile[]): Record<string, string> {
   return Object.fromEntries(files.map(({ path, content }) => [path, content.toString()]));
 }
 
-test('dots, names and rendering come from the name of a file', async () => {
+test('a file’s name decides about a leading dot, inserted names and rendering', async () => {
   const files = await projectFiles(
     [
       template({
@@ -41,7 +41,7 @@ test('dots, names and rendering come from the name of a file', async () => {
   });
 });
 
-test('binary files stay as they are, and executable ones stay executable', async () => {
+test('binary files are copied unchanged, and executable ones stay executable', async () => {
   const each = template({ 'run.sh': '#!/bin/sh\n', 'logo.png': '\0\u{1f600}' });
   chmodSync(join(each.directory, 'run.sh'), 0o755);
   const files = await projectFiles([each], {});

@@ -1,4 +1,4 @@
-/** All files or none: what is there before, and what is left behind where writing fails or is interrupted. */
+/** All files are written or none: existing files, and what is left behind if writing fails or is interrupted. */
 import {
   lchownSync,
   lstatSync,
@@ -31,7 +31,7 @@ function tree(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort();
 }
 
-test('new directories, those above the root too, and what is there stays', async () => {
+test('creates directories, also above the root, and keeps existing files', async () => {
   const directory = temporaryDirectory({ 'a/same': 'new', 'a/mine': 'mine' });
   const root = join(directory, 'a');
   expect(await write(root, [file('same'), file('b/c/d'), file('b/e'), file('f')], 'kept')).toEqual([
@@ -46,7 +46,7 @@ test('new directories, those above the root too, and what is there stays', async
   expect(statSync(join(directory, 'x')).mode & 0o777).toBe(0o777 & ~process.umask());
 });
 
-test('kept, overwritten and backed up', async () => {
+test('keeps, overwrites or backs up existing files', async () => {
   const directory = temporaryDirectory({ a: 'mine' });
   await write(directory, [file('a')], 'kept');
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('mine');
@@ -58,7 +58,7 @@ test('kept, overwritten and backed up', async () => {
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('fifth');
 });
 
-test('an aborted signal leaves nothing', async () => {
+test('an aborted signal leaves nothing behind', async () => {
   const directory = temporaryDirectory({ a: 'mine' });
   await expect(write(directory, [file('a'), file('b/c')], 'overwritten', AbortSignal.abort())).rejects.toThrow(
     Interruption,
@@ -67,13 +67,13 @@ test('an aborted signal leaves nothing', async () => {
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('mine');
 });
 
-test('what fails in the middle is taken back', async () => {
+test('a failure in the middle reverts everything', async () => {
   const directory = temporaryDirectory({ a: 'mine', b: 'mine' });
   const planned = await planFiles(
     await compareFiles(directory, [file('a'), file('n/m'), file('b'), file('c')]),
     () => 'overwritten',
   );
-  // After the comparison, another process makes a directory in the place of the file.
+  // After the comparison, another process creates a directory at the path of the file.
   mkdirSync(join(directory, 'c/full'), { recursive: true });
   await expect(writeFiles(directory, planned)).rejects.toThrow(/cannot write /);
   expect(tree(directory)).toEqual(['a', 'b', 'c', 'c/full']);
@@ -81,7 +81,7 @@ test('what fails in the middle is taken back', async () => {
   expect(readFileSync(join(directory, 'b'), 'utf8')).toBe('mine');
 });
 
-test('files and directories in each other’s place', async () => {
+test('a file in place of a directory, or a directory in place of a file, is an error', async () => {
   const directory = temporaryDirectory({ file: '', 'directory/x': '' });
   await expect(compareFiles(join(directory, 'file'), [file('a')])).rejects.toThrow(
     `${directory}/file is a file, and would have to be a directory`,
@@ -92,14 +92,14 @@ test('files and directories in each other’s place', async () => {
   );
 });
 
-test('a link that leads nowhere is replaced, not followed', async () => {
+test('a dangling link is replaced, not followed', async () => {
   const directory = temporaryDirectory();
   symlinkSync('/nowhere/at/all', join(directory, 'a'));
   await write(directory, [file('a')], 'kept');
   expect(readFileSync(join(directory, 'a'), 'utf8')).toBe('new');
 });
 
-test('lines are added to the file behind a link, and to nothing if a later file cannot be written', async () => {
+test('lines are added to the target of a link, and to no file if a later file cannot be written', async () => {
   const directory = temporaryDirectory({ 'shared/real.json': '{}', b: 'mine' });
   symlinkSync('shared/real.json', join(directory, 'package.json'));
   const extended = { ...file('package.json', '{"new": 1}'), isExtension: true };

@@ -1,4 +1,4 @@
-/** The script that reloads pages in development: which responses get it, and what a page is told. */
+/** The script that reloads pages in development: which responses get it, and which events it receives. */
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
@@ -17,17 +17,17 @@ async function pageOf(app: App, { method = 'GET', headers = OPENED as Record<str
   return { ...reply, text: reply.body.toString() };
 }
 
-describe('a page gets the script behind its end', () => {
+describe('the script is appended to a page', () => {
   test.each<[string, App]>([
-    ['with end alone', (_req, res) => res.setHeader('content-type', 'text/html').end(PAGE)],
+    ['that is sent by end()', (_req, res) => res.setHeader('content-type', 'text/html').end(PAGE)],
     [
-      'with a length',
+      'with a Content-Length',
       (_req, res) => res.writeHead(200, { ...HTML, 'Content-Length': Buffer.byteLength(PAGE) }).end(PAGE),
     ],
-    ['with a message', (_req, res) => res.writeHead(404, 'Gone away', { ...HTML, ETag: '"1"' }).end(PAGE)],
+    ['with a status message', (_req, res) => res.writeHead(404, 'Gone away', { ...HTML, ETag: '"1"' }).end(PAGE)],
     ['with a list of headers', (_req, res) => res.writeHead(200, ['Content-Type', 'text/html']).end(PAGE)],
     [
-      'with a length set before',
+      'with a Content-Length set earlier',
       (_req, res) => {
         for (const [name, value] of Object.entries({ ...HTML, 'content-length': Buffer.byteLength(PAGE), etag: '"1"' }))
           res.setHeader(name, value);
@@ -36,7 +36,7 @@ describe('a page gets the script behind its end', () => {
     ],
     ['with another encoding', (_req, res) => res.writeHead(200, HTML).end(Buffer.from(PAGE).toString('hex'), 'hex')],
     [
-      'in pieces',
+      'in chunks',
       (_req, res) => {
         res.writeHead(200, HTML);
         res.write(PAGE.slice(0, 20));
@@ -52,7 +52,7 @@ describe('a page gets the script behind its end', () => {
     expect(Number(length) || Buffer.byteLength(text)).toBe(Buffer.byteLength(text));
   });
 
-  test('without what would keep it from the browser', async () => {
+  test('and headers of the request that would prevent this are removed', async () => {
     const { text } = await pageOf(({ headers }, res) => res.writeHead(200, HTML).end(JSON.stringify(headers)));
     expect(text).not.toMatch(/accept-encoding|if-none-match/);
   });
@@ -82,25 +82,25 @@ describe('there is no script', () => {
     ['in JSON', (_req, res) => res.writeHead(200, { 'content-type': 'application/json' }).end(PAGE), {}],
     ['without a type', (_req, res) => res.end(PAGE), {}],
     ['for fetch', page, { headers: { 'sec-fetch-dest': 'empty', accept: 'text/html' } }],
-    ['for a client that asks for no page', page, { headers: { accept: '*/*' } }],
-    ['for a form', page, { method: 'POST' }],
+    ['for a client that does not accept HTML', page, { headers: { accept: '*/*' } }],
+    ['in the response to a POST', page, { method: 'POST' }],
     [
-      'in a file to save',
+      'in an attachment',
       (_req, res) => res.writeHead(200, { ...HTML, 'content-disposition': 'attachment; filename=a.html' }).end(PAGE),
       {},
     ],
+    ['in UTF-16', (_req, res) => res.writeHead(200, { 'content-type': 'text/html; charset=UTF-16LE' }).end(PAGE), {}],
+    ['if the Content-Security-Policy forbids connecting', withPolicy("script-src 'nonce-a'; connect-src 'none'"), {}],
     [
-      'in another alphabet',
-      (_req, res) => res.writeHead(200, { 'content-type': 'text/html; charset=UTF-16LE' }).end(PAGE),
+      'if the Content-Security-Policy forbids loading it',
+      withPolicy("script-src 'unsafe-inline' https://cdn.example"),
       {},
     ],
-    ['where the policy forbids it', withPolicy("script-src 'nonce-a'; connect-src 'none'"), {}],
-    ['where it could not load', withPolicy("script-src 'unsafe-inline' https://cdn.example"), {}],
   ])('%s', async (_what, app, request) => {
     expect((await pageOf(app, request)).text).toBe(PAGE);
   });
 
-  test('in a body that is compressed all the same, or for HEAD', async () => {
+  test('in a body that is compressed anyway, or for HEAD', async () => {
     const body = gzipSync(PAGE);
     const app: App = (_req, res) => res.writeHead(200, { ...HTML, 'content-encoding': 'gzip' }).end(body);
     expect((await pageOf(app)).body).toEqual(body);
@@ -115,13 +115,16 @@ describe('there is no script', () => {
   }
 });
 
-test.each(['/login?next=/.paster/reload', '/?/.paster/reload.js?v=two'])('the application gets %s', async (path) => {
-  const app = withDeveloperTools((_req, res) => res.end('app'), { secret: 's', version: 'two' });
-  const { url } = await serveFiltered([], app);
-  expect((await ask(url, path)).body.toString()).toBe('app');
-});
+test.each(['/login?next=/.paster/reload', '/?/.paster/reload.js?v=two'])(
+  'the application receives requests for %s',
+  async (path) => {
+    const app = withDeveloperTools((_req, res) => res.end('app'), { secret: 's', version: 'two' });
+    const { url } = await serveFiltered([], app);
+    expect((await ask(url, path)).body.toString()).toBe('app');
+  },
+);
 
-test('a page is told the version, and when the server drains, and where to ask for the next version', async () => {
+test('a page receives the version, a message when the server drains, and the URL of the next version', async () => {
   let pages = 0;
   const development = { secret: 's', version: 'two' };
   const app = withDeveloperTools(

@@ -37,7 +37,7 @@ const SERVER = `globalThis.imported = true;
 export const makeServer = () => ({ scheme: 'http', serve() {} });
 `;
 
-test('the application and its server are resolved, and nothing of the application is imported', async () => {
+test('the application and its server are resolved, and no module of the application is imported', async () => {
   loadLazyGlobals();
   const plan = await planned(INI());
   await readConfigurationAhead(plan);
@@ -51,13 +51,13 @@ test('the application and its server are resolved, and nothing of the applicatio
   expect(read?.app.sections.map(({ name }) => name)).toEqual(['app:main']);
 });
 
-test('another plan reads it again', async () => {
+test('with another plan the configuration is read again', async () => {
   const plan = await planned(INI());
   await readConfigurationAhead(plan);
   expect(await configurationReadAhead({ ...plan, variables: { MODE: 'other' } })).toBeUndefined();
 });
 
-test('a server of a package is not imported', async () => {
+test('the module of a server is not imported', async () => {
   const plan = await planned(INI('call:./server.js:makeServer'));
   await readConfigurationAhead(plan);
   const read = await configurationReadAhead(plan);

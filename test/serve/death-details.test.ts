@@ -1,4 +1,4 @@
-/** What is written down of a worker that has died. */
+/** The extra lines of the log record about a dead worker. */
 import { describe, expect, test } from 'vitest';
 import { NO_COUNTS } from '../../src/metrics/counts.ts';
 import type { ProcessReport } from '../../src/metrics/server-status.ts';
@@ -23,21 +23,21 @@ function of(worker: Partial<DeadWorker>): string {
   return deathDetails({ ...nothing, ...worker }, { code: 9, signal: null });
 }
 
-describe('what it held', () => {
-  test('is what it said at its end, and how many are not named', () => {
+describe('the requests in flight', () => {
+  test('are those that the worker reported when it ended, and the number of others', () => {
     const stale = { ...REPORT, inFlightCount: 90 };
     expect(of({ lastReport: REPORT, report: stale, reportAge: 10 })).toBe(
       '\n  it had these requests in flight:\n    GET /x, for 1.0 s, [app:x]\n    and 2 more',
     );
   });
 
-  test('is what it said shortly before', () => {
+  test('are those of its last report, shortly before', () => {
     expect(of({ report: REPORT, reportAge: 900 })).toContain(
       '  it had these requests in flight, 0.9 s before:\n    GET /x',
     );
   });
 
-  test('is not an old report', () => {
+  test('are not those of an old report', () => {
     expect(of({ report: REPORT, reportAge: 3_600_000 })).toBe('');
   });
 });

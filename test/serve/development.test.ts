@@ -1,4 +1,4 @@
-/** What `serve` puts around an application in development: a page for its errors, which can open an editor. */
+/** What `serve` adds to an application in development: an error page, which can open an editor. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -60,8 +60,8 @@ describe('the error page', () => {
   test.each<[string, Project]>([
     ['with debug = true', {}],
     ['with --reload', { settings: {}, reload: true }],
-    ['around filters that let errors pass', { ini: INI('filter-with = log', '[filter:log]\nuse = npm:paster#lint\n') }],
-  ])('is there by default %s', async (_what, project) => {
+    ['around filters that pass errors on', { ini: INI('filter-with = log', '[filter:log]\nuse = npm:paster#lint\n') }],
+  ])('is shown by default %s', async (_what, project) => {
     const served = await develop(project);
     const { status, headers, body } = await ask(served.url, '/cart?token=hunter2', HTML);
     const page = body.toString();
@@ -80,8 +80,8 @@ describe('the error page', () => {
     ['in production', { settings: {} }],
     ['with debug = false', { settings: { debug: 'false' }, reload: true }],
     ['with serve_traceback = false', { settings: { debug: 'true', serve_traceback: 'false' } }],
-    ['where a filter responds', { ini: INI('filter-with = errors', ERRORS) }],
-  ])('is not there %s', async (_what, project) => {
+    ['if a filter responds to the error', { ini: INI('filter-with = errors', ERRORS) }],
+  ])('is not shown %s', async (_what, project) => {
     const text = await bodyOf(await develop(project));
     expect(text).toMatch(/^Internal Server Error\n$|We look into it\./);
     expect(text).not.toMatch(/the cart|app\.js/);
@@ -100,7 +100,7 @@ describe('the error page', () => {
         reply.code(error.statusCode).send(new Error('hidden'));
       });`,
     ],
-  ])('shows an error that %s would respond to, but none of the client', async (_name, module, lines) => {
+  ])('shows an error that %s would respond to, but no client error', async (_name, module, lines) => {
     const served = await develop({ app: failingRoutes(module, lines) });
     expect(await bodyOf(served)).toContain('<h1>the route fails</h1>');
     expect(served.failures).toEqual([expect.stringContaining('the route fails')]);
@@ -110,7 +110,7 @@ describe('the error page', () => {
   });
 });
 
-test('an error that a handler of Fastify has responded to is not shown', async () => {
+test('is not shown if a handler of Fastify has responded to the error', async () => {
   const handler = 'app.setErrorHandler((error, request, reply) => reply.code(500).send({ own: 1 }));';
   const served = await develop({ app: failingRoutes('fastify', `${FASTIFY} ${handler}`) });
   expect(await bodyOf(served)).toBe('{"own":1}');
@@ -147,7 +147,7 @@ describe('a place of the error page', () => {
       .toBe(`${directory}/app.js 4 11\n`);
   });
 
-  test('opens none for another page, another client, or a place that was not shown', async () => {
+  test('opens no editor for another page, another client, or a place that was not shown', async () => {
     const { directory, place, key, open, url } = await offered();
     const refusals: [number, Promise<{ status: number }>][] = [
       [403, open({ origin: 'http://evil.example' })],
@@ -182,7 +182,7 @@ describe('the root of an application without a page', () => {
 }
 `;
 
-  test('shows what runs, until the application has responded to something', async () => {
+  test('shows what is running, until the application has responded to some request', async () => {
     const served = await develop({ app: EMPTY });
     const { status, headers, body } = await ask(served.url, '/', HTML);
     expect([status, headers['content-type'], headers['x-own']]).toEqual([404, 'text/html; charset=utf-8', undefined]);
@@ -194,7 +194,7 @@ describe('the root of an application without a page', () => {
     expect(await bodyOf(served)).toBe('own');
   });
 
-  test('links to the paths where applications are', async () => {
+  test('links to the mounts of applications', async () => {
     const ini = `[composite:main]
 use = npm:paster#urlmap
 /shop = app
@@ -211,7 +211,7 @@ use = npm:paster#http
     expect(page.match(/<a href="\/[^"]*">/g)).toEqual(['<a href="/shop">']);
   });
 
-  test('is left alone in production', async () => {
+  test('is the application’s own in production', async () => {
     expect(await bodyOf(await develop({ app: EMPTY, settings: {} }))).toBe('own');
   });
 });

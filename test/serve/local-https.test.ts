@@ -27,7 +27,7 @@ afterEach(() => {
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
 
-test('is made once, readable by this user only, and again when it cannot be used any more', () => {
+test('the authority is created once, readable only by this user, and again when it can no longer be used', () => {
   const first = localCertificate();
   const directory = join(data, 'paster', 'https');
   expect(first).toEqual({ pem: join(directory, 'server.pem'), authority: join(directory, 'ca.pem'), isNew: true });
@@ -60,7 +60,7 @@ test('is made once, readable by this user only, and again when it cannot be used
   expect(readdirSync(directory).sort()).toEqual(['ca-key.pem', 'ca.pem', 'server.pem']);
 });
 
-test('no keys are kept where another user has control, nor is a damaged authority used', () => {
+test('no keys are stored if another user controls the directory, and a damaged authority is not used', () => {
   chmodSync(data, 0o777);
   expect(() => localCertificate()).toThrow(/cannot hold its keys: other users can write to /);
   expect(existsSync(join(data, 'paster'))).toBe(false);
@@ -95,7 +95,7 @@ test('the authority can certify only local names and addresses', () => {
   expect(local.every((name) => isCertifiable(name, authority.hostName))).toBe(true);
 });
 
-test('how to trust it is a command for a shell, whatever the path', () => {
+test('the instructions to trust it are a valid shell command, whatever the path', () => {
   expect(trustLines("/home/o'x y/ca.pem", 'darwin')[2]).toMatch(/ '\/home\/o'\\''x y\/ca\.pem'$/);
   expect(trustLines('/home/x/ca.pem', 'linux').join('\n')).toContain('-i /home/x/ca.pem');
 });
@@ -120,7 +120,7 @@ test('serve --https: HTTP/1.1 and HTTP/2 for clients that trust the authority', 
   client.close();
 });
 
-test('serve --https is refused where it has no meaning', async () => {
+test('serve --https is refused if it makes no sense', async () => {
   const ini = '[app:main]\nuse = module:./app.js\n[server:main]\nuse = npm:paster#scgi\nport = 0\n';
   writeFileSync(join(data, 'x.ini'), ini);
   const refused = async (...args: string[]) => {

@@ -10,7 +10,7 @@ interface Encoder {
   encode(text: string, options: object): { readonly data: boolean[][]; readonly size: number };
 }
 
-/** The modules that lines of half blocks show. */
+/** The modules of the QR code that lines of half blocks show. */
 function modules(lines: readonly string[], isInverted: boolean): boolean[][] {
   return lines.flatMap((line) => {
     const cells = [...line.slice(2)];

@@ -4,7 +4,7 @@ import { GlobalState, loadLazyGlobals } from '../../src/process/preload/observe/
 import { rehearse } from '../../src/serve/worker/rehearsal.ts';
 import { eventually } from '../helpers/programs/program.ts';
 
-/** How many timers, sockets and the like there are of each kind. */
+/** The number of timers, sockets and the like of each kind. */
 function resources(): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -14,7 +14,7 @@ function resources(): ReadonlyMap<string, number> {
 describe.each(['http', 'https', 'fastcgi', 'scgi', 'cgi'])('a rehearsal with %s', (scheme) => {
   it.each([true, false])('leaves nothing for the application to see, with reload %s', async (reload) => {
     loadLazyGlobals();
-    // What is imported late is there now, as in a worker that is warm.
+    // Modules that are imported late are loaded now, as in a spare worker.
     await rehearse({ scheme, reload }, () => false);
     const before = new GlobalState();
     const environment = { ...process.env };
@@ -34,7 +34,7 @@ describe.each(['http', 'https', 'fastcgi', 'scgi', 'cgi'])('a rehearsal with %s'
   });
 });
 
-it('ends a rehearsal when the worker has to load an application', async () => {
+it('ends when the worker must load an application', async () => {
   let asked = 0;
   await rehearse({ scheme: 'http', reload: true }, () => ++asked > 0);
   expect(asked).toBe(1);

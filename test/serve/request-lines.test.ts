@@ -23,7 +23,7 @@ test.each([
   [302, '\x1b[36m302'],
   [404, '\x1b[33m404'],
   [500, '\x1b[31m500'],
-])('status %d has its colour', (status, painted) => {
+])('status %d has its own colour', (status, painted) => {
   expect(completedRequestLine({ ...GET, status }, 80, colours)).toContain(`GET /cart ${painted}\x1b[39m`);
 });
 
@@ -34,14 +34,14 @@ test('static files and health checks are dim, unless they fail', () => {
     else expect(line).toBe(`\x1b[2m18:08:09 GET ${url} 200 3 ms\x1b[22m`);
   }
   expect(completedRequestLine({ ...GET, url: '/a.css', status: 404 }, 80, colours)).toContain('\x1b[33m404');
-  // Browsers ask for it whether there is one or not.
+  // Browsers request it whether it exists or not.
   expect(completedRequestLine({ ...GET, url: '/favicon.ico', status: 404 }, 80, colours)).toBe(
     '\x1b[2m18:08:09 GET /favicon.ico 404 3 ms\x1b[22m',
   );
   expect(completedRequestLine({ ...GET, milliseconds: 999.7 }, 80, plain)).toMatch(/ 1\.00 s$/);
 });
 
-test('a URL is escaped, shows no secrets, and is cut to the width of the terminal', () => {
+test('a URL is escaped, masks secrets, and is cut to the width of the terminal', () => {
   const line = (url: string) => completedRequestLine({ ...GET, url }, 40, plain);
   expect(line('/\x1b[2J\u202e')).toBe('18:08:09 GET /\\x1b[2J\\u{202e} 200 3 ms');
   expect(line('/?token=abcdefgh')).toBe('18:08:09 GET /?token=******** 200 3 ms');
@@ -76,7 +76,7 @@ test.each<[string, (socket: PassThrough) => void, string]>([
   expect(written.join('')).toMatch(new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET /live ${status} \\d+ ms\\n$`));
 });
 
-test('what the script of a page asks for has no line', () => {
+test('requests of the script that reloads pages have no line', () => {
   const asked: string[] = [];
   const app = offerRequestLines({} as WriteStream)((req) => asked.push(req.url ?? ''));
   const res = { once: () => expect.unreachable() } as unknown as ServerResponse;

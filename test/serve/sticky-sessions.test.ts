@@ -1,4 +1,4 @@
-/** What `sticky = true` reads from a request, adds to a response, and keeps between workers. */
+/** What `sticky = true` reads from a request, adds to a response, and shares between workers. */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { type IncomingMessage, ServerResponse } from 'node:http';
@@ -24,7 +24,7 @@ function response(): ServerResponse {
   return new ServerResponse(requestWith('/'));
 }
 
-/** In a directory that is removed when the test ends: the process of the tests may end without its 'exit' event. */
+/** In a directory that is removed when the test ends: the test process may end without its 'exit' event. */
 function newTable(): string {
   const directory = makeWorkersDirectory({ user: undefined, group: undefined });
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
@@ -50,7 +50,7 @@ describe('the session of a request', () => {
     expect(engineSession(requestWith(`/?EIO=4&sid=${'a'.repeat(65)}`))).toBeUndefined();
   });
 
-  test('is in the first packet of the response that opens it', () => {
+  test('is in the first packet of the response that opens the session', () => {
     const opened: string[] = [];
     const open = (url: string, ...chunks: (string | Buffer)[]): void => {
       const res = response();
@@ -69,12 +69,20 @@ describe('the session of a request', () => {
 
 describe('the cookie of a response', () => {
   test.each<[string, (res: ServerResponse) => void, string[]]>([
-    ['alone', (res) => res.end(), ['new']],
-    ['with one that was set', (res) => res.setHeader('Set-Cookie', 'a=1').end(), ['a=1', 'new']],
-    ['with one that writeHead is given', (res) => res.writeHead(200, { 'set-cookie': 'a=1' }).end(), ['a=1', 'new']],
-    ['with several', (res) => res.writeHead(200, 'OK', { 'set-cookie': ['a=1', 'b=2'] }).end(), ['a=1', 'b=2', 'new']],
-    ['with a list', (res) => res.writeHead(200, ['X-A', '1', 'set-cookie', 'a=1']).end(), ['a=1', 'new']],
-  ])('%s', (_name, respond, expected) => {
+    ['to a response without cookies', (res) => res.end(), ['new']],
+    ['to a cookie of setHeader', (res) => res.setHeader('Set-Cookie', 'a=1').end(), ['a=1', 'new']],
+    ['to a cookie of writeHead', (res) => res.writeHead(200, { 'set-cookie': 'a=1' }).end(), ['a=1', 'new']],
+    [
+      'to several cookies',
+      (res) => res.writeHead(200, 'OK', { 'set-cookie': ['a=1', 'b=2'] }).end(),
+      ['a=1', 'b=2', 'new'],
+    ],
+    [
+      'to a cookie in a list of headers',
+      (res) => res.writeHead(200, ['X-A', '1', 'set-cookie', 'a=1']).end(),
+      ['a=1', 'new'],
+    ],
+  ])('is added: %s', (_name, respond, expected) => {
     const res = response();
     setCookie(res, 'new');
     respond(res);
@@ -82,7 +90,7 @@ describe('the cookie of a response', () => {
     expect([...String(head).matchAll(/^set-cookie: (.*)\r$/gim)].map(([, value]) => value)).toEqual(expected);
   });
 
-  test('is not in what caches may give to other clients', () => {
+  test('is not added to responses that caches may give to other clients', () => {
     for (const value of ['public, max-age=60', 's-maxage=1', 'max-age=9, immutable']) {
       const res = response();
       setCookie(res, 'new');
@@ -93,7 +101,7 @@ describe('the cookie of a response', () => {
 });
 
 describe('the table of sessions', () => {
-  test('is the same for all who open it', () => {
+  test('is the same for all processes that open it', () => {
     const file = newTable();
     const [one, other] = [new SessionTable(file), new SessionTable(file)];
     const [first, second] = [newWorkerName(), newWorkerName()];
@@ -115,7 +123,7 @@ describe('the table of sessions', () => {
     table.close();
   });
 
-  test('says so if there can be none', () => {
+  test('reports that it cannot be created', () => {
     const { TMPDIR } = process.env;
     process.env['TMPDIR'] = join('/', 'no', 'such');
     try {

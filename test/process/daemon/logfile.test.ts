@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => removeTree(directory));
 
-test('appends, and what cannot be opened is said with what to do', () => {
+test('appends to the file, and reports one that cannot be opened with a hint', () => {
   const file = join(directory, 'a.log');
   writeFileSync(file, 'before\n');
   new LogFile(file).write('after\n');
@@ -22,7 +22,7 @@ test('appends, and what cannot be opened is said with what to do', () => {
   expect(() => new LogFile(directory)).toThrow(/cannot write the log file/);
 });
 
-test('takes every way of writing, follows the name, and gives the streams back', async () => {
+test('captures every way of writing, reopens a renamed file, and restores the streams', async () => {
   const build = await buildSources();
   try {
     const script = `

@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => removeTree(directory));
 
-test('names this process, and is removed when it ends', () => {
+test('has the PID of this process, and is removed when it ends', () => {
   const written = writePidFile(file);
   expect(readFileSync(file, 'utf8').split('\n')[0]).toBe(String(process.pid));
   expect(readPidFile(file)).toMatchObject({ state: 'running', pid: process.pid, graceful: 30 });
@@ -24,7 +24,7 @@ test('names this process, and is removed when it ends', () => {
   expect(readPidFile(file)).toEqual({ state: 'absent' });
 });
 
-test('a number that another process has now is stale', () => {
+test('with the PID of another process is stale', () => {
   writePidFile(file);
   const [, start] = readFileSync(file, 'utf8').split('\n');
   writeFileSync(file, `${process.ppid}\n${start}\n`);
@@ -33,12 +33,12 @@ test('a number that another process has now is stale', () => {
   expect(readPidFile(file)).toEqual({ state: 'stale', pid: process.pid });
 });
 
-test.each(['', 'no number\n', '0\n', '-1\n', '1e3\n'])('%j names no process', (text) => {
+test.each(['', 'no number\n', '0\n', '-1\n', '1e3\n'])('with the text %j has no PID', (text) => {
   writeFileSync(file, text);
   expect(readPidFile(file)).toEqual({ state: 'stale', pid: undefined });
 });
 
-test('a stale one is replaced, one of a live server is not', async () => {
+test('is replaced if it is stale, but not if its server is running', async () => {
   writeFileSync(file, '999999999\nlong ago\n');
   writePidFile(file).remove();
   const other = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000); console.log("up")'], {
@@ -61,11 +61,11 @@ test('is not removed when another process has written it', () => {
   expect(existsSync(file)).toBe(true);
 });
 
-test('a directory that is missing', () => {
+test('in a directory that does not exist is an error', () => {
   expect(() => writePidFile(join(directory, 'run', 'a.pid'))).toThrow(/cannot write the pid file .*a\.pid/);
 });
 
-test('of several that start at once over a stale file, one gets it', async () => {
+test('of several processes that start at once over a stale file, only one gets it', async () => {
   const files = Array.from({ length: 300 }, (_, index) => join(directory, `${index}.pid`));
   for (const each of files) writeFileSync(each, '999999999\nlong ago\n30\n');
   const build = await buildSources();

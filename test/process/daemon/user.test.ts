@@ -5,12 +5,12 @@ import { dropPrivileges } from '../../../src/process/daemon/drop-privileges.ts';
 import { requireRoot } from '../../helpers/programs/program.ts';
 import { buildSources, removeTree } from '../program.ts';
 
-test('a user or group that there is none of', () => {
+test('an unknown user or group is an error', () => {
   expect(() => dropPrivileges('no-such-user')).toThrow(ConfigError);
   expect(() => dropPrivileges(undefined, 'no-such-group')).toThrow('there is no group "no-such-group"');
 });
 
-test.runIf(requireRoot())('becomes another user, with that user’s groups, for good', async () => {
+test.runIf(requireRoot())('changes to another user, with that user’s groups, permanently', async () => {
   const build = await buildSources();
   try {
     const script = `

@@ -43,7 +43,7 @@ describe('the imports in the text of a module', () => {
       'import A from "a";\nimport b from "b";\nexport const c = (a: A, d = b()): A => x as A; export { E } from "e";',
       ['b', 'e'],
     ],
-  ])('that a compiler leaves: %j', (source, head) => {
+  ])('in the output of a compiler: %j', (source, head) => {
     expect(moduleImports(source, true).head).toEqual(head);
   });
 
@@ -79,7 +79,7 @@ describe('the imports in the text of a module', () => {
     ['x();\nconst a = () => { return 1; };\nb.catch(() => {});\nrequire("a");', ['a']],
     ['x();\nconst a = /[{"]/.test(b) / 2;\nrequire("a"); const c = d / 2; /{/.test("}");\nrequire("b")', ['a', 'b']],
   ])('in its code: %j', (source, body) => {
-    // `*`: computed; `?`: conditional; `!`: guarded, too.
+    // `*`: computed; `?`: conditional; `!`: guarded as well.
     const calls = moduleImports(source).body.map(
       ({ specifier = '*', isConditional, isGuarded }) => `${specifier}${isGuarded ? '!' : isConditional ? '?' : ''}`,
     );
@@ -103,7 +103,7 @@ const PACKAGES = Object.fromEntries(
   ]),
 );
 
-/** Of an application whose entry is app.js. `*`: after code of the application. */
+/** The order for an application whose entry is app.js. `*`: after code of the application. */
 function order(directory: string, entry = 'app.js', names = ['a', 'b', 'c', 'd']): string[] {
   const packages = new Map(
     names.map((name) => {
@@ -123,7 +123,7 @@ function order(directory: string, entry = 'app.js', names = ['a', 'b', 'c', 'd']
   });
 }
 
-test('a package is asked for as each module of the application does', () => {
+test('a package is resolved as each module of the application does', () => {
   const directory = project({
     ...PACKAGES,
     'node_modules/d/package.json': '{"name": "d", "exports": {"import": "./import.js", "require": "./index.js"}}',
@@ -148,7 +148,7 @@ test('a package is asked for as each module of the application does', () => {
   expect(requests).toEqual([['a app.js', 'a inner/own.js', 'a inner/other.js'], ['b app.js'], []]);
 });
 
-test('packages whose manifests have changed are found, and nothing comes after what only Node can resolve', () => {
+test('packages whose manifests have changed are found, and none is listed after an import that only Node can resolve', () => {
   const manifest = 'node_modules/b/package.json';
   const directory = project({
     ...PACKAGES,
@@ -178,17 +178,17 @@ test('packages whose manifests have changed are found, and nothing comes after w
 });
 
 describe('the order of packages', () => {
-  test('what an inner module imports comes before what follows it', () => {
+  test('imports of an inner module come before those that follow it', () => {
     const directory = project({
       ...PACKAGES,
       'app.js': 'import "a"; import "./own.js"; import "d";',
       'own.js': 'import "b"; await import("c");',
     });
-    // Node goes on with `d` while own.js waits. It is not known what else other modules wait for.
+    // Node continues with `d` while own.js waits. It is unknown what else other modules wait for.
     expect(order(directory)).toEqual(['a', 'b', 'd*']);
   });
 
-  test('a script runs code of its own between its calls of require', () => {
+  test('a script runs its own code between its calls of require', () => {
     const directory = project({
       'package.json': '{}',
       ...PACKAGES,
@@ -210,12 +210,12 @@ describe('the order of packages', () => {
     expect(order(directory)).toEqual(['b', 'a*']);
   });
 
-  test('TypeScript names the file that it becomes', () => {
+  test('imports in TypeScript name the JavaScript file', () => {
     const directory = project({ ...PACKAGES, 'app.ts': 'import "./own.js"; import "a";', 'own.ts': 'import "b";' });
     expect(order(directory, 'app.ts')).toEqual(['b', 'a*']);
   });
 
-  test('a package that was never loaded has its place', () => {
+  test('a package that was never loaded keeps its position', () => {
     const directory = project({ ...PACKAGES, 'app.js': 'import "a"; import "b"; import "c";' });
     expect(order(directory, 'app.js', ['a', 'c'])).toEqual(['a', 'b*?', 'c*']);
   });

@@ -29,7 +29,7 @@ async function planned(text = 'import "a"; import "b";\n') {
   return { directory, plan, app, files, reports };
 }
 
-test('a package that was begun after the order to load the application is judged when that is loaded', async () => {
+test('a package that was being imported when the application should load is judged after the load', async () => {
   const { plan, app, reports } = await planned();
   const prepared = plan.prepare();
   if (!prepared) throw new Error('nothing to import ahead');
@@ -43,7 +43,7 @@ test('a package that was begun after the order to load the application is judged
   );
 });
 
-test('a package whose variable the configuration may refer to is left out, unless that has just changed', async () => {
+test('a package that sets a variable of the configuration is left out, unless the configuration has just changed', async () => {
   const { plan, reports } = await planned();
   const first = plan.prepare();
   if (!first) throw new Error('nothing to import ahead');
@@ -73,7 +73,7 @@ test('a package that was left out is tried again when it has changed', async () 
   expect(plan.prepare()?.units).toHaveLength(2);
 });
 
-test('a package of settings that cannot be imported ahead leaves those after it alone', async () => {
+test('a package that reads settings and cannot be imported ahead does not affect those after it', async () => {
   const { directory, plan, app, files, reports } = await planned('import "dotenv"; import "a";\n');
   const home = join(directory, 'node_modules/dotenv');
   mkdirSync(home);
@@ -115,7 +115,7 @@ describe('a global that has changed', () => {
     expect(plan.prepare()?.units).toHaveLength(2);
   });
 
-  test('is one that a package may have changed, if some were not imported ahead', async () => {
+  test('may have been changed by a package, if some were not imported ahead', async () => {
     const { plan, files, load, learn } = await changing();
     learn(files.slice(2));
     expect(plan.prepare()?.units).toHaveLength(2);
@@ -127,7 +127,7 @@ describe('a global that has changed', () => {
   });
 });
 
-test('what packages leave running is looked for once, as long as the same ones come before them', async () => {
+test('what packages leave running is checked once, as long as the same packages come before them', async () => {
   const { plan, app, files, reports } = await planned();
   const [a = '', b = ''] = files;
   const observed = () => plan.prepare()?.observed;
@@ -148,7 +148,7 @@ test('what packages leave running is looked for once, as long as the same ones c
   expect(observed()).toBe(0);
 });
 
-test('what is imported late is imported ahead, unless workers disagree about it', async () => {
+test('deferred imports are imported ahead, unless workers disagree about them', async () => {
   const { plan, app, files, reports } = await planned();
   const [a = '', b = '', entry = ''] = files;
   const part = entry.replace('index.js', 'part.js');
@@ -162,7 +162,7 @@ test('what is imported late is imported ahead, unless workers disagree about it'
   expect(first.units.map(({ file }) => file)).toEqual([a, b, part]);
   Object.assign(first, { current: 2, isComplete: true });
   expect(plan.unfit(first)).toBeUndefined();
-  // What Node reports shows whether the entry is still imported.
+  // Node's report shows whether the entry is still imported.
   expect(plan.isJudged(first)).toBe(false);
   expect(plan.unfitAfterLoading(first, reports([app], [entry]))).toBeUndefined();
   expect(plan.unfitAfterLoading(first, reports([app, entry]))).toMatch(/no longer imports c in the same order/);
@@ -174,9 +174,9 @@ test('what is imported late is imported ahead, unless workers disagree about it'
 });
 
 test.each([
-  ['an own module is imported late too', 'import "a"; import "b";', true, 2],
-  ['the application imports a package under a condition', 'import "a"; setup(); if (x) await import("b");', false, 1],
-])('nothing that is imported late is imported ahead if %s', async (_why, text, isOwnLate, count) => {
+  ['an own module is deferred too', 'import "a"; import "b";', true, 2],
+  ['the application imports a package conditionally', 'import "a"; setup(); if (x) await import("b");', false, 1],
+])('no deferred imports are imported ahead if %s', async (_why, text, isOwnLate, count) => {
   const { plan, app, files, reports } = await planned();
   const [a = '', b = '', entry = ''] = files;
   const part = entry.replace('index.js', 'part.js');

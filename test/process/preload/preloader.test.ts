@@ -1,4 +1,4 @@
-/** What a spare worker does when it has to load the application while it still imports packages, and what it then notices. */
+/** What a spare worker does if it must load the application while it still imports packages, and which changes it then detects. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { spawnSync } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -57,7 +57,7 @@ async function importing(effect: () => void = () => {}) {
   return { preloader, imported, finish: () => finish() };
 }
 
-test('it looks for what packages leave running from the first one of which that is not known', async () => {
+test('it checks what packages leave running, from the first package that has not been checked before', async () => {
   const found: string[] = [];
   const preloader = new Preloader({
     units: [unit('known'), unit('new')],
@@ -73,7 +73,7 @@ test('it looks for what packages leave running from the first one of which that 
   expect(found).toEqual(['1 leaves something running (Timeout)']);
 });
 
-test('it finishes the package that it has begun, at the priority of a server', async () => {
+test('it finishes the package that it is importing, at the priority of a server', async () => {
   const before = getPriority();
   const { preloader, imported, finish } = await importing();
   const stopped = preloader.stop();
@@ -84,7 +84,7 @@ test('it finishes the package that it has begun, at the priority of a server', a
   expect(getPriority()).toBe(before);
 });
 
-test('a package that sets a variable is noted for a configuration that is read after it', async () => {
+test('a package that sets a variable is reported to a configuration that is read after it', async () => {
   const { preloader, finish } = await importing(() => {
     process.env['PRELOADER_TEST'] = 'set';
   });
@@ -95,7 +95,7 @@ test('a package that sets a variable is noted for a configuration that is read a
   expect(preloader.variableSetter?.name).toBe(unit('slow').file);
 });
 
-test('what may be imported ahead all the same does not make it useless', async () => {
+test('a package that may be imported ahead anyway does not make the spare worker useless', async () => {
   const { preloader, finish } = await importing(() => {
     process.env['PRELOADER_TEST'] = 'set';
   });
@@ -105,7 +105,7 @@ test('what may be imported ahead all the same does not make it useless', async (
   expect(preloader.late).toBeUndefined();
 });
 
-test('what may not be imported ahead does', async () => {
+test('a package that may not be imported ahead makes it useless', async () => {
   const { preloader, finish } = await importing(() => {
     const timer = setTimeout(() => {}, 60_000);
     timer.unref();
@@ -116,7 +116,7 @@ test('what may not be imported ahead does', async () => {
   expect(preloader.late?.name).toBe(unit('slow').file);
 });
 
-/** Lets a package look at something, and then the application change something. */
+/** Lets a package read something, and then lets the application change something. */
 async function conflictOf(look: () => unknown, change: (preloader: Preloader) => Undo, of: Partial<Unit> = {}) {
   const preloader = new Preloader({
     units: [{ ...unit('later'), isFirst: false, ...of }],
@@ -150,7 +150,7 @@ const addTo = (object: object) => () => {
   Object.assign(object, { added: 1 });
   return () => Reflect.deleteProperty(object, 'added');
 };
-/** For a moment. */
+/** Sets it temporarily. */
 const set = (object: Record<string | symbol, unknown>, name: string | symbol, value: unknown) => () => {
   const before = object[name];
   object[name] = value;
@@ -158,7 +158,7 @@ const set = (object: Record<string | symbol, unknown>, name: string | symbol, va
   else object[name] = before;
 };
 
-/** Until `undo`. */
+/** Sets it until `undo` is called. */
 const setBy =
   <T>(read: () => T, write: (value: T) => unknown, value: T) =>
   () => {
@@ -167,7 +167,7 @@ const setBy =
     return () => write(before);
   };
 
-/** `process.env` is another object later. */
+/** `process.env` is replaced by another object later. */
 const setVariable = (name: string, value: string | undefined) => () => {
   const { env }: { env: Record<string, unknown> } = process;
   set(env, name, value)();
@@ -269,23 +269,23 @@ test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
   ['PRELOADER_TEST', () => process.env['PRELOADER_TEST'], setVariable('PRELOADER_TEST', 'set')],
   ['the list of variables', () => Object.keys(process.env), setVariable('PRELOADER_TEST', 'set')],
   ['TZ', nothing, setVariable('TZ', 'Asia/Tokyo')],
-])('it notices that the application changes %s', async (name, look, change) => {
+])('it detects that the application changes %s', async (name, look, change) => {
   expect((await conflictOf(look, change))?.name).toBe(name);
 });
 
 test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
   ['a variable that no package has read', nothing, setVariable('PRELOADER_TEST', 'set')],
-  ['a variable to the value that it has', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
-  ['a global that no package has looked for', nothing, addTo(globalThis)],
+  ['a variable to its current value', () => process.env['PATH'], setVariable('PATH', process.env['PATH'])],
+  ['a global that no package has read', nothing, addTo(globalThis)],
   [
-    'a listener of a channel of diagnostics',
+    'a subscriber of a diagnostics channel',
     nothing,
     () => {
       subscribe('http.server.request.start', nothing);
       return () => unsubscribe('http.server.request.start', nothing);
     },
   ],
-  ['such a global for a moment', () => globals['other'], set(globals, 'added', 1)],
+  ['such a global temporarily', () => globals['other'], set(globals, 'added', 1)],
   [
     'how JSON shows a BigInt',
     nothing,
@@ -302,7 +302,7 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
       return () => process.off('unhandledRejection', nothing);
     },
   ],
-])('it does not mind that the application sets %s', async (_what, look, change) => {
+])('it ignores that the application sets %s', async (_what, look, change) => {
   const { env } = process;
   expect(await conflictOf(look, change)).toBeUndefined();
   expect(process.env).toBe(env);
@@ -312,18 +312,15 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
 test.each([
   [false, undefined],
   [true, 'process.argv'],
-])(
-  'it notices what the functions of the application change if a package comes after them: %s',
-  async (isLate, name) => {
-    const change = (preloader: Preloader) => {
-      preloader.evaluated();
-      return push(process.argv)();
-    };
-    expect((await conflictOf(nothing, change, { isLate }))?.name).toBe(name);
-  },
-);
+])('it detects what functions of the application change, if a package comes after them: %s', async (isLate, name) => {
+  const change = (preloader: Preloader) => {
+    preloader.evaluated();
+    return push(process.argv)();
+  };
+  expect((await conflictOf(nothing, change, { isLate }))?.name).toBe(name);
+});
 
-/** What is observed of the import of a package. */
+/** What is observed about the import of a package. */
 async function effectsOf(look: () => unknown): Promise<readonly string[]> {
   const found: string[] = [];
   const preloader = new Preloader({
@@ -350,20 +347,20 @@ test.each<readonly [reason: string, look: () => unknown]>([
   ['calls process.umask', () => process.umask(process.umask(0o22))],
   ['calls AsyncLocalStorage.enterWith', () => new AsyncLocalStorage().enterWith(1)],
   ['changes how modules are loaded (module.register)', () => Module.register('data:text/javascript,', import.meta.url)],
-])('it notices that a package %s', async (reason, look) => {
+])('it detects that a package %s', async (reason, look) => {
   expect(await effectsOf(look)).toContain(reason);
 });
 
 test.each<readonly [what: string, look: () => unknown]>([
   ['a package', () => fs.existsSync('node_modules/first/settings.json')],
   ['a manifest', () => fs.readFileSync('package.json')],
-  ['a file of the system', () => fs.existsSync('/etc/os-release')],
-  ['the directory that a project is in', () => fs.statSync('..')],
-])('it does not mind that a package looks at %s', async (_what, look) => {
+  ['a system file', () => fs.existsSync('/etc/os-release')],
+  ['the parent directory of the project', () => fs.statSync('..')],
+])('it ignores that a package reads %s', async (_what, look) => {
   expect(await effectsOf(look)).toEqual([]);
 });
 
-test('the application finds what a package has put in the place of a function of Node', async () => {
+test('a function of Node that a package has replaced stays replaced for the application', async () => {
   const { existsSync } = fs;
   const own = () => false;
   await effectsOf(() => Object.assign(fs, { existsSync: own }));

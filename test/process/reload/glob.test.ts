@@ -38,11 +38,11 @@ test.each([
   ['/a/**/x', '/a'],
   ['/*.js', '/'],
   ['/a/plain.js', '/a/plain.js'],
-])('%s lies below %s', (pattern, base) => {
+])('the base directory of %s is %s', (pattern, base) => {
   expect(parseGlob(pattern).base).toBe(base);
 });
 
-test('an escaped path is literal, before a pattern too', () => {
+test('an escaped path is literal, even before a pattern', () => {
   const directory = '/work/[a]{b}*?\\c';
   expect(parseGlob(escapeGlob(directory))).toMatchObject({ base: directory, magic: false });
   const glob = parseGlob(`${escapeGlob(directory)}/*.ini`);

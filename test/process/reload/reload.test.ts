@@ -14,14 +14,14 @@ async function reloaded(times: number): Promise<void> {
   await until(() => reloads() >= times, logOf);
 }
 
-/** Longer than what is newly watched is looked at again without an event. */
+/** Longer than newly watched files are checked without an event. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 2500));
 
 test.each([
   { name: 'rename', save: saveByRename },
   { name: 'backup', save: saveByBackup },
   { name: 'truncate and write', save: (file: string, text: string) => writeFileSync(file, text) },
-])('a save by $name brings the new version, time and again', async ({ save }) => {
+])('a save by $name brings the new version, repeatedly', async ({ save }) => {
   const port = await start();
   for (let round = 1; round <= 3; round++) {
     save(site.app, appAnswering(`round ${round}`));
@@ -30,7 +30,7 @@ test.each([
   }
 });
 
-test('a module that the application imports or requires counts, a package does not', async () => {
+test('modules that the application imports or requires are watched, packages are not', async () => {
   mkdirSync(join(site.directory, 'node_modules/dep'), { recursive: true });
   writeFileSync(join(site.directory, 'node_modules/dep/index.js'), 'module.exports = "dep"');
   writeFileSync(join(site.directory, 'deep.cjs'), 'module.exports = "deep one"');
@@ -45,12 +45,12 @@ test('a module that the application imports or requires counts, a package does n
   expect(logOf()).not.toMatch(/node_modules/);
 });
 
-test('what does not change the content does not reload', async () => {
+test('a save without a change of the content causes no reload', async () => {
   const port = await start();
   const before = await ask(port, '/pid');
   saveByRename(site.app, appAnswering('one'));
   writeFileSync(site.app, appAnswering('one'));
-  // Nothing tells that nothing happens: far longer than a reload takes.
+  // No event shows that nothing happens, so this waits far longer than a reload takes.
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(await ask(port, '/pid')).toBe(before);
   saveByRename(site.app, appAnswering('two'));
@@ -59,7 +59,7 @@ test('what does not change the content does not reload', async () => {
   expect(reloads()).toBe(1);
 });
 
-test('patterns: a file that appears, one that changes, one that goes', async () => {
+test('a file that matches a pattern causes a reload when it is created, changed or removed', async () => {
   const data = join(site.directory, 'data');
   mkdirSync(data);
   writeFileSync(join(data, 'a.yaml'), '1');
@@ -74,10 +74,10 @@ test('patterns: a file that appears, one that changes, one that goes', async () 
 });
 
 test.each([{ workers: 1 }, { workers: 2 }])(
-  '10 edits under load, with syntax errors between them: %o',
+  '10 edits under load, with syntax errors in between, fail no request: %o',
   async ({ workers }) => {
     const port = await start({ workers });
-    // With a pause, since the edits need the processors too.
+    // With a pause, because the edits need the processors too.
     const traffic = load(port, 4, false, 2);
     let good = 0;
     for (let round = 1; round <= 10; round++) {
@@ -97,7 +97,7 @@ test.each([{ workers: 1 }, { workers: 2 }])(
   180_000,
 );
 
-test('a version that is broken from the start is served as its error, and the next good save recovers', async () => {
+test('a version that is broken from the start serves its error, and the next correct save recovers', async () => {
   writeFileSync(site.app, 'throw new Error("broken from the start");\n');
   const port = await start();
   expect(await ask(port)).toBe('FAILED broken from the start');
@@ -106,7 +106,7 @@ test('a version that is broken from the start is served as its error, and the ne
   expect(await ask(port)).toBe('good');
 });
 
-test('a module that was missing is waited for', async () => {
+test('the version loads when a missing module is created', async () => {
   writeFileSync(site.app, 'import text from "./missing.mjs"; export default (req, res) => res.end(text);\n');
   const port = await start();
   expect(await ask(port)).toMatch(/^FAILED Cannot find module/);
@@ -116,7 +116,7 @@ test('a module that was missing is waited for', async () => {
 });
 
 test.each([{}, { polling: 100 }])(
-  'a change that keeps the size and the time of the file is noticed: %o',
+  'a change that keeps the size and the time of the file is detected: %o',
   async (reload) => {
     const port = await start({ reload });
     await settled();
@@ -128,7 +128,7 @@ test.each([{}, { polling: 100 }])(
   },
 );
 
-test('a module in a directory that was missing is waited for', async () => {
+test('the version loads when a module in a missing directory is created', async () => {
   writeFileSync(site.app, 'import text from "./sub/deep/missing.mjs"; export default (req, res) => res.end(text);\n');
   const port = await start();
   expect(await ask(port)).toMatch(/^FAILED Cannot find module/);
@@ -140,7 +140,7 @@ test('a module in a directory that was missing is waited for', async () => {
   expect(await ask(port)).toBe('found');
 });
 
-test('patterns in a directory that was missing', async () => {
+test('patterns match in a directory that is created later', async () => {
   await start({ boot: { app: site.app, patterns: [`${site.directory}/data/*.yaml`] } });
   await settled();
   mkdirSync(join(site.directory, 'data'));
@@ -153,7 +153,7 @@ test('patterns in a directory that was missing', async () => {
 test.each([
   ['import', 'import text from "dep"; export default (req, res) => res.end(text);\n', 'app.mjs'],
   ['require', 'const text = require("@scope/dep/text"); module.exports = (req, res) => res.end(text);\n', 'app.cjs'],
-])('a package that was missing is waited for: %s', async (_how, source, name) => {
+])('the version loads when a missing package is installed: %s', async (_how, source, name) => {
   const app = join(site.directory, name);
   writeFileSync(app, source);
   writeFileSync(join(site.directory, 'package.json'), '{}');
@@ -169,7 +169,7 @@ test.each([
   await until(async () => (await ask(port)) === 'installed', logOf);
 });
 
-test('a link to a directory that leads to another one', async () => {
+test('a link to a directory may change its target', async () => {
   for (const release of ['1', '2']) {
     mkdirSync(join(site.directory, release, 'etc'), { recursive: true });
     writeFileSync(join(site.directory, release, 'etc/x.ini'), 'the same');
@@ -190,7 +190,7 @@ test('a link to a directory that leads to another one', async () => {
   await reloaded(2);
 });
 
-test('while an error is shown, a save without a change tries again', async () => {
+test('while an error is shown, a save without a change retries', async () => {
   const source = `import { existsSync } from 'node:fs';
 if (!existsSync(${JSON.stringify(join(site.directory, 'flag'))})) throw new Error('no flag');
 ${appAnswering('good')}`;
@@ -203,7 +203,7 @@ ${appAnswering('good')}`;
   expect(await ask(port)).toBe('good');
 });
 
-test('a save while a reload is under way is not lost', async () => {
+test('a save during a reload is not lost', async () => {
   const slowly = (text: string) => `await new Promise((resolve) => setTimeout(resolve, 300));\n${appAnswering(text)}`;
   const port = await start();
   saveByRename(site.app, slowly('slow'));
@@ -212,7 +212,7 @@ test('a save while a reload is under way is not lost', async () => {
   await until(async () => (await ask(port)) === 'last', logOf);
 });
 
-test('a burst of saves is one reload', async () => {
+test('a burst of saves causes one reload', async () => {
   await start({ reload: { debounce: 200 } });
   for (let round = 1; round <= 20; round++) saveByRename(site.app, appAnswering(`round ${round}`));
   await reloaded(1);
@@ -221,7 +221,7 @@ test('a burst of saves is one reload', async () => {
   expect(reloads()).toBe(2);
 });
 
-test('an open event stream does not hold a reload up', async () => {
+test('an open event stream does not delay a reload', async () => {
   writeFileSync(site.app, 'export default (req, res) => { res.write("open"); };\n');
   const port = await start();
   const stream = ask(port).catch(() => 'cut');
@@ -231,7 +231,7 @@ test('an open event stream does not hold a reload up', async () => {
   expect(await stream).toBe('cut');
 });
 
-test('a module that is saved while the first version loads counts', async () => {
+test('a module that is saved while the first version loads causes a reload', async () => {
   const text = join(site.directory, 'text.mjs');
   writeFileSync(text, 'export default "one";');
   writeFileSync(

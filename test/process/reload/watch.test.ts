@@ -26,7 +26,7 @@ afterEach(async () => {
   removeTree(directory);
 });
 
-test('a pattern matches nothing in node_modules, not even while a package is missing there', async () => {
+test('a pattern matches nothing in node_modules, even while a package is missing there', async () => {
   const packages = join(directory, 'node_modules');
   mkdirSync(packages);
   watcher.setPatterns([`${directory}/**/*.js`]);
@@ -41,7 +41,7 @@ test('a pattern matches nothing in node_modules, not even while a package is mis
   expect(changed).toEqual([join(directory, 'app.js')]);
 });
 
-test('a package that is installed after a worker has looked for it, and before it is watched, is tried again', async () => {
+test('a package that is installed between a worker’s search and its being watched is tried again', async () => {
   const manifest = join(directory, 'node_modules/p/package.json');
   mkdirSync(dirname(manifest), { recursive: true });
   writeFileSync(manifest, '{}');
@@ -65,7 +65,7 @@ test('a package that is installed after a worker has looked for it, and before i
   await reload.close();
 });
 
-/** What is tried again when `edit` is made after a worker has begun to load, and before files are watched. */
+/** What is tried again if `edit` runs after a worker has started to load, and before files are watched. */
 async function triedAfter(edit: () => void, load: (reload: Reload, loaded: number) => void): Promise<string[]> {
   const tried: string[] = [];
   const replace = async (files: readonly string[]) => {
@@ -89,20 +89,20 @@ async function triedAfter(edit: () => void, load: (reload: Reload, loaded: numbe
 
 test.each<[kind: string, load: (reload: Reload, loaded: number) => void]>([
   ['a module', (reload, loaded) => reload.watch([`file://${directory}/a.js`], loaded)],
-  ['a file that is named', (reload, loaded) => reload.watchNamed([join(directory, 'a.js')], loaded)],
-  ['what a pattern matches', (reload, loaded) => reload.watchPatterns([`${directory}/*.js`], loaded)],
-  ['a pattern that is a name', (reload, loaded) => reload.watchPatterns([`${directory}/a.js`], loaded)],
-])('%s that is saved before files are watched counts', async (_kind, load) => {
+  ['a file in reload_files', (reload, loaded) => reload.watchNamed([join(directory, 'a.js')], loaded)],
+  ['a file that matches a pattern', (reload, loaded) => reload.watchPatterns([`${directory}/*.js`], loaded)],
+  ['a pattern without wildcards', (reload, loaded) => reload.watchPatterns([`${directory}/a.js`], loaded)],
+])('%s that is saved before files are watched causes a reload', async (_kind, load) => {
   const file = join(directory, 'a.js');
   writeFileSync(file, 'one');
   expect(await triedAfter(() => writeFileSync(file, 'two'), load)).toEqual([file]);
-  // Prepared long ago, and moved there now.
+  // Created long ago, and moved there now.
   writeFileSync(join(directory, 'old'), 'three');
   utimesSync(join(directory, 'old'), 0, 1_000_000);
   expect(await triedAfter(() => renameSync(join(directory, 'old'), file), load)).toEqual([file]);
 });
 
-test('a link on the way that is switched before files are watched counts', async () => {
+test('a link in the path that is switched before files are watched causes a reload', async () => {
   for (const release of ['1', '2']) {
     mkdirSync(join(directory, release));
     writeFileSync(join(directory, release, 'a.ini'), release);
@@ -118,7 +118,7 @@ test('a link on the way that is switched before files are watched counts', async
   );
 });
 
-test('a path that is a directory, or becomes one, stands for the files below it', async () => {
+test('a path that is a directory, or becomes one, means the files below it', async () => {
   const [views, templates] = ['views', 'templates'].map((name) => join(directory, name));
   mkdirSync(join(directory, 'views/pages'), { recursive: true });
   watcher.setPatterns([`${directory}/views`, `${directory}/templates`]);

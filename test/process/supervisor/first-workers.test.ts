@@ -20,7 +20,7 @@ afterEach(async () => {
   await socket?.close();
 });
 
-/** Starts the workers of a server on a socket that does not listen yet. @returns them, and its port */
+/** Starts the workers of a server on a socket that does not listen yet. @returns them, and the port of the socket */
 async function started(count: number, execArgv: readonly string[] = []) {
   const bound = await bindSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 });
   socket = bound;
@@ -55,7 +55,7 @@ async function started(count: number, execArgv: readonly string[] = []) {
   return { first, listen, bound, port: bound.address.kind === 'tcp' ? bound.address.port : 0 };
 }
 
-test('one of them makes the socket listen, accepts nothing, and keeps its own copy', async () => {
+test('the first worker makes the socket listen, accepts nothing, and keeps its own copy', async () => {
   const { first, listen, bound, port } = await started(2);
   expect(await listen(bound.fd, bound.backlog)).toBe(true);
   const client = connect(port, '127.0.0.1');
@@ -66,7 +66,7 @@ test('one of them makes the socket listen, accepts nothing, and keeps its own co
   expect(workers.map(({ state }) => state)).not.toContain('exited');
 });
 
-test('one that ends before it can do so cannot', async () => {
+test('a worker that ends before that makes nothing listen', async () => {
   const { listen, bound } = await started(1, ['--no-such-option']);
   expect(await listen(bound.fd, bound.backlog)).toBe(false);
 });

@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 
 const site = new Supervised();
 
-/** A process of Node that holds this much memory. */
+/** A process of Node that uses this much memory. */
 async function holding(mebibytes: number): Promise<number> {
   const code = `globalThis.held = Buffer.alloc(${mebibytes} * 1024 * 1024, 1); console.log('held'); setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -22,7 +22,7 @@ async function holding(mebibytes: number): Promise<number> {
   return child.pid ?? 0;
 }
 
-/** How many workers of the size of a process fit into a gigabyte beside this one and others. */
+/** How many workers as large as a process fit into a gigabyte next to this one and others. */
 function fitting(pid: number, others: OtherProcesses): number | undefined {
   const budget = new MemoryBudget({
     workers: () => [{ pid } as WorkerHandle<unknown>],
@@ -36,7 +36,7 @@ function fitting(pid: number, others: OtherProcesses): number | undefined {
   return budget.fitting({ bytes: 1024 * MIB + own / 0.9, reason: '1 GiB' })?.count;
 }
 
-test('background processes leave less room for workers, before they start too', async () => {
+test('background processes leave less memory for workers, even before they start', async () => {
   const worker = await holding(50);
   const alone = fitting(worker, NO_OTHERS) ?? 0;
   expect(alone).toBeGreaterThan(3);
@@ -45,22 +45,22 @@ test('background processes leave less room for workers, before they start too', 
   expect(fitting(worker, { pids: [], toStart: 4 })).toBeLessThan(alone);
 });
 
-describe('as many workers as processors and memory allow', () => {
+describe('as many workers start as processors and memory allow', () => {
   const limit = (mebibytes: number) => ({ bytes: mebibytes * MIB, reason: `${mebibytes} MiB` });
   const automatic = { reason: '3 CPUs', isLimited: false };
 
   test.each([
     ['enough memory', 100_000, /^3 workers: 3 CPUs$/m, 3],
     [
-      'memory for one, and hardly that',
+      'hardly enough memory for one worker',
       1,
       /^1 worker: 1 MiB, a new worker uses \d+ MiB\n[\s\S]*^1 worker of \d+ MiB hardly fit/m,
       1,
     ],
-  ])('%s', async (_what, mebibytes, line, count) => {
+  ])('with %s', async (_what, mebibytes, line, count) => {
     const port = await site.start({ workers: 3, automatic, memoryLimit: limit(mebibytes), startsBefore: true });
     await site.program?.logged(line);
-    // No process has started in vain.
+    // No process has been started unnecessarily.
     if (process.platform === 'linux') expect(site.children()).toHaveLength(count);
     expect(await site.pids(port, count)).toHaveProperty('size', count);
     expect(site.log.match(/is ready$/gm)).toHaveLength(count);

@@ -4,7 +4,7 @@ import { type ScalingLimits, ScalingPolicy } from '../../../src/process/supervis
 const LIMITS: ScalingLimits = { minimum: 1, maximum: 8, idleMs: 10_000, leastSpare: 0, mostSpare: 0 };
 const LOOK_MS = 100;
 
-/** Workers that share a load, as many as the policy wants. */
+/** Workers that share a load, as many as the policy decides. */
 class Simulation {
   readonly #policy: ScalingPolicy;
   #now = 0;
@@ -17,7 +17,7 @@ class Simulation {
     this.#policy = new ScalingPolicy({ ...LIMITS, ...limits }, 0);
   }
 
-  /** @param load in workers that have nothing else to do; `isActive`: there are requests */
+  /** @param load in workers without other load; `isActive`: there are requests */
   run(seconds: number, load: number | ((second: number) => number), isActive = true): void {
     const end = this.#now + seconds * 1000;
     for (; this.#now < end; this.#now += LOOK_MS) {
@@ -40,7 +40,7 @@ test('doubles under full load, up to the upper bound', () => {
   expect(workers.reason).toBe('event loops are busy for 100 % of the time');
 });
 
-test('starts as many as leave half of each free, when they are busier than 75 %', () => {
+test('above 75 % utilization, starts as many workers as bring each to half load', () => {
   const workers = new Simulation(1);
   workers.run(5, 1.4);
   expect(workers.sizes).toEqual([2]);
@@ -48,13 +48,13 @@ test('starts as many as leave half of each free, when they are busier than 75 %'
   expect(workers.sizes).toEqual([2, 4]);
 });
 
-test('a burst of two looks starts none', () => {
+test('a burst during two checks starts none', () => {
   const workers = new Simulation(1);
   workers.run(60, (second) => (second % 1 < 0.15 ? 1 : 0.1));
   expect(workers.sizes).toEqual([]);
 });
 
-test('ends one after the other, when none has been needed for the whole time', () => {
+test('ends workers one after the other, if none has been needed for the whole idle time', () => {
   const workers = new Simulation(1);
   workers.run(2, 100);
   workers.run(9.5, 0.01);
@@ -66,13 +66,13 @@ test('ends one after the other, when none has been needed for the whole time', (
   expect(workers.size).toBe(1);
 });
 
-test('a load that comes back within that time keeps them', () => {
+test('a load that returns within that time keeps them', () => {
   const workers = new Simulation(1);
   workers.run(300, (second) => (second % 8 < 2 ? 1.8 : 0.1));
   expect(workers.sizes).toEqual([2, 4]);
 });
 
-test('no constant load makes it start and end workers in turn', () => {
+test('under a constant load it does not alternate between starting and ending workers', () => {
   for (let load = 0.05; load < 9; load += 0.05) {
     const workers = new Simulation(4);
     workers.run(200, load);
@@ -90,7 +90,7 @@ test('the last one ends only if there are no connections', () => {
   expect(workers.size).toBe(0);
 });
 
-test('what an application does without requests needs no more workers', () => {
+test('work of an application without requests starts no workers', () => {
   const workers = new Simulation(2);
   workers.run(5, 2, false);
   expect(workers.sizes).toEqual([]);
@@ -98,7 +98,7 @@ test('what an application does without requests needs no more workers', () => {
   expect(workers.size).toBe(1);
 });
 
-test('minSpare and maxSpare: that many more than the load needs', () => {
+test('minSpare and maxSpare add workers to those that the load needs', () => {
   const workers = new Simulation(2, { minimum: 2, leastSpare: 2, mostSpare: 4 });
   workers.run(5, 0.2);
   expect(workers.sizes).toEqual([3]);

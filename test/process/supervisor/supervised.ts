@@ -1,4 +1,4 @@
-/** What the tests of supervisors share: the sources built once a file, and for each test a directory, an application in it and a program. */
+/** Shared by the tests of supervisors: the sources, built once per file, and for each test a directory with an application and a program. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
@@ -12,7 +12,7 @@ export class Supervised {
   program: Program | undefined;
   readonly #options: Readonly<Record<string, unknown>>;
 
-  /** To be called at the top of a file. `options` are those of each supervisor. */
+  /** Call it at the top of a file. `options` are those of each supervisor. */
   constructor(options: Readonly<Record<string, unknown>> = {}) {
     this.#options = options;
     beforeAll(async () => {
@@ -47,7 +47,7 @@ export class Supervised {
     return readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').map(Number);
   }
 
-  /** The processes that respond, when there are so many. */
+  /** The processes that respond, once there are this many. */
   async pids(port: number, count: number): Promise<Set<number>> {
     const found = new Set<number>();
     await until(async () => {

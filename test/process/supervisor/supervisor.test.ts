@@ -14,7 +14,7 @@ import { isAlive } from '../../helpers/programs/program.ts';
 import { appAnswering, ask, FIXTURES, load, Program, saveByRename, until } from '../program.ts';
 import { Supervised } from './supervised.ts';
 
-/** Milliseconds between the requests of a client under load: the workers that start need the processors too. */
+/** Milliseconds between the requests of a client under load: starting workers need the processors too. */
 const PAUSE = 2;
 
 const site = new Supervised();
@@ -24,7 +24,7 @@ const logOf = () => site.log;
 const pids = (port: number, count: number) => site.pids(port, count);
 const children = () => site.children();
 
-/** The process beside the only worker that serves, when it has started. */
+/** The spare process next to the only serving worker, once it has started. */
 async function spareOf(serving: number): Promise<number> {
   let others: number[] = [];
   await until(() => {
@@ -36,7 +36,7 @@ async function spareOf(serving: number): Promise<number> {
 
 const wave = (signal: NodeJS.Signals) => site.program?.signal(signal);
 
-/** A supervisor of this process, with one worker that serves a module of its own. */
+/** A supervisor in this process, with one worker that serves its own module. */
 async function superviseHere(
   app: string,
   options: Partial<SupervisorOptions<unknown>> = {},
@@ -59,8 +59,8 @@ async function superviseHere(
   return { supervisor, port, pid: Number(await ask(port, '/pid')) };
 }
 
-describe('how a worker is', () => {
-  test('a blocked one is asked once, however many clients ask for the status', async () => {
+describe('the status of workers', () => {
+  test('a blocked worker is asked once, however many clients request the status', async () => {
     const { supervisor, port, pid } = await superviseHere(`let orders = 0;
       process.on('message', ({ paster }) => { if (paster === 'report') orders++; });
       export default (req, res) => res.end(String(req.url === '/orders' ? orders : process.pid));`);
@@ -77,10 +77,10 @@ describe('how a worker is', () => {
   });
 
   test.each([
-    ['it was sent TERM', 'signal', "process.kill(process.pid, 'SIGTERM')"],
+    ['it received TERM', 'signal', "process.kill(process.pid, 'SIGTERM')"],
     ['its server has ended by itself', 'finished', 'finish()'],
     ['it has crashed', 'crash', 'process.exit(9)'],
-  ])('it is counted why it went: %s', async (_what, reason, end) => {
+  ])('counts why a worker ended: %s', async (_what, reason, end) => {
     const { supervisor, port, pid } = await superviseHere(`let finish;
       export const finished = new Promise((resolve) => { finish = resolve; });
       export default (req, res) => {
@@ -95,7 +95,7 @@ describe('how a worker is', () => {
 });
 
 describe('start', () => {
-  test("a worker's own reason arrives with everything that users read", async () => {
+  test("a worker's error arrives with everything that users read", async () => {
     const socket = await holdSocket({ kind: 'tcp', host: '127.0.0.1', port: 0 });
     const supervisor = new Supervisor({
       entry: join(FIXTURES, 'refuses-to-start.mjs'),
@@ -123,19 +123,19 @@ describe('start', () => {
     expect((await supervisor.status()).workers).toEqual([]);
   });
 
-  test('a worker that dies without a word is reported too', async () => {
+  test('a worker that dies without a message is reported too', async () => {
     site.program = new Program(site.build, { entry: join(FIXTURES, 'dies-while-starting.mjs'), boot: {} });
     await expect(site.program.ready()).rejects.toThrow('failed a worker ended with status 7 before it could serve');
   });
 });
 
 describe('workers', () => {
-  test('all of them serve', async () => {
+  test('all workers serve', async () => {
     const port = await start({ workers: 2 });
     expect((await pids(port, 2)).size).toBe(2);
   });
 
-  test('one that is killed is replaced, and no connection is refused meanwhile', async () => {
+  test('a killed worker is replaced, and no connection is refused meanwhile', async () => {
     const port = await start();
     const [first] = await pids(port, 1);
     process.kill(Number(first), 'SIGKILL');
@@ -144,13 +144,13 @@ describe('workers', () => {
     expect(logOf()).toMatch(/worker \d+ ended by SIGKILL/);
   });
 
-  test('one that exits by itself is replaced', async () => {
+  test('a worker that exits by itself is replaced', async () => {
     const port = await start();
     await expect(ask(port, '/exit')).rejects.toThrow();
     expect(await ask(port)).toBe('one');
   });
 
-  test('a spare worker takes the place of one that exits, and another one is kept', async () => {
+  test('a spare worker replaces one that exits, and another spare worker starts', async () => {
     const port = await start({ spareWorkers: 1 });
     const [first] = await pids(port, 1);
     const spare = await spareOf(Number(first));
@@ -159,7 +159,7 @@ describe('workers', () => {
     expect(await spareOf(spare)).not.toBe(first);
   });
 
-  test('after crashes in a row the next one waits', async () => {
+  test('after repeated crashes the next worker starts after a pause', async () => {
     const port = await start();
     for (let crash = 1; crash <= 2; crash++) {
       expect(logOf()).not.toContain('the next worker starts');
@@ -169,7 +169,7 @@ describe('workers', () => {
     expect(logOf()).toContain('the next worker starts in 100 ms');
   });
 
-  test('a spare worker that is there does not wait after crashes in a row: the next spare one does', async () => {
+  test('after repeated crashes an existing spare worker starts without a pause, and the next spare one after a pause', async () => {
     const port = await start({ spareWorkers: 1 });
     let serving = Number(await ask(port, '/pid'));
     for (let crash = 1; crash <= 2; crash++) {
@@ -195,14 +195,14 @@ describe('workers', () => {
     expect(isAlive(spare)).toBe(false);
   });
 
-  test('one that stands still is killed and replaced', async () => {
+  test('a blocked worker is killed and replaced', async () => {
     const port = await start({ workerTimeout: 1 });
     await expect(ask(port, '/stick')).rejects.toThrow();
     expect(await ask(port)).toBe('one');
     expect(logOf()).toMatch(/has been blocked for 1 s and is killed/);
   });
 
-  test('max_requests under load: workers change, and no request fails', async () => {
+  test('max_requests replaces workers under load without a failed request', async () => {
     const port = await start({ workers: 2, maxRequests: 100, maxRequestsJitter: 50 });
     const traffic = load(port, 8, false, PAUSE);
     await until(() => (logOf().match(/takes over/g)?.length ?? 0) >= 5, logOf);
@@ -210,7 +210,7 @@ describe('workers', () => {
     expect(traffic.failures).toEqual([]);
   });
 
-  test('TTIN adds one and TTOU takes one away, but never the last', async () => {
+  test('TTIN adds a worker and TTOU removes one, but never the last', async () => {
     const port = await start();
     wave('SIGTTIN');
     await site.program?.logged(/2 workers/);
@@ -222,13 +222,13 @@ describe('workers', () => {
   });
 });
 
-describe.runIf(process.platform === 'linux')('titles, as ps shows them', () => {
+describe.runIf(process.platform === 'linux')('process titles, as ps shows them', () => {
   const titles = () =>
     children()
       .map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, ''))
       .sort();
 
-  test('which worker each process is', async () => {
+  test('name each worker', async () => {
     await start({ workers: 2, spareWorkers: 1, served: 'etc/config.ini' });
     const spare = 'paster: spare worker etc/config.ini';
     await until(
@@ -247,7 +247,7 @@ describe.runIf(process.platform === 'linux')('titles, as ps shows them', () => {
   });
 });
 
-test('after a change of modules alone the configuration is not read again, unless no version of it has loaded', async () => {
+test('a change of modules alone does not reload the configuration, unless no version of it has loaded', async () => {
   const ini = join(site.directory, 'x.ini');
   writeFileSync(ini, '1');
   const onlyCode: boolean[] = [];
@@ -285,7 +285,7 @@ describe('HUP', () => {
     { workers: 1, keepAlive: false },
     { workers: 2, keepAlive: false },
     { workers: 2, keepAlive: true },
-  ])('four under load, and no request fails: %o', async ({ workers, keepAlive }) => {
+  ])('four of them under load fail no request: %o', async ({ workers, keepAlive }) => {
     const port = await start({ workers });
     const traffic = load(port, 8, keepAlive, PAUSE);
     for (let round = 1; round <= 4; round++) {
@@ -300,7 +300,7 @@ describe('HUP', () => {
     expect(await ask(port)).toBe('round 4');
   });
 
-  test('a version that does not start leaves the old one serving, and says why', async () => {
+  test('a version that does not start leaves the old one serving, and the error is reported', async () => {
     const port = await start({ workers: 2 });
     const before = await pids(port, 2);
     saveByRename(site.app, 'throw new Error("no such luck");\n');
@@ -317,23 +317,20 @@ describe('HUP', () => {
 test.each([
   ['one', 'SIGHUP', /^starting over: a newer reload was asked for$/m],
   ['a TTIN', 'SIGTTIN', /^one more worker does not start: a reload was asked for$/m],
-] as const)(
-  'a HUP takes the place of %s whose workers never become ready, which is no error',
-  async (_what, signal, message) => {
-    const port = await start({ workers: 2 });
-    saveByRename(site.app, "console.error('begun');\nsetInterval(() => {}, 1000);\nawait new Promise(() => {});\n");
-    wave(signal);
-    await site.program?.logged(/^begun$/m);
-    saveByRename(site.app, appAnswering('better'));
-    wave('SIGHUP');
-    await site.program?.logged(message);
-    await site.program?.logged(/^reloaded$/m);
-    expect(await ask(port)).toBe('better');
-    expect(site.program?.log).not.toMatch(/^error: /m);
-  },
-);
+] as const)('a HUP replaces %s whose workers never get ready, without an error', async (_what, signal, message) => {
+  const port = await start({ workers: 2 });
+  saveByRename(site.app, "console.error('begun');\nsetInterval(() => {}, 1000);\nawait new Promise(() => {});\n");
+  wave(signal);
+  await site.program?.logged(/^begun$/m);
+  saveByRename(site.app, appAnswering('better'));
+  wave('SIGHUP');
+  await site.program?.logged(message);
+  await site.program?.logged(/^reloaded$/m);
+  expect(await ask(port)).toBe('better');
+  expect(site.program?.log).not.toMatch(/^error: /m);
+});
 
-test('a worker that a reload interrupts finishes its requests if it serves already', async () => {
+test('a worker that a reload interrupts finishes its requests if it already serves', async () => {
   const app = appAnswering('whole').replace('400', '1500');
   const { supervisor, port, pid } = await superviseHere(app, { gracefulTimeout: 10 });
   const client = (code: string) => [
@@ -346,7 +343,7 @@ test('a worker that a reload interrupts finishes its requests if it serves alrea
   ];
   const added = supervisor.changes.add();
   await setImmediate();
-  // The supervisor does not run meanwhile, so it does not know that the worker is ready.
+  // The supervisor is stopped meanwhile, so it does not know that the worker is ready.
   execFileSync(process.execPath, client(`while (await ask('/pid') === '${pid}');`), { timeout: 20_000 });
   const output = openSync(join(site.directory, 'output'), 'w');
   const asking = spawn(
@@ -368,10 +365,10 @@ test('a worker that a reload interrupts finishes its requests if it serves alrea
 });
 
 describe('the end', () => {
-  test('TERM finishes what is in flight and refuses what comes after', async () => {
+  test('TERM finishes requests in flight and refuses later ones', async () => {
     const port = await start();
     const slow = ask(port, '/slow');
-    // It has to have arrived: a request on a later connection is answered after it was accepted.
+    // It must have arrived: a request on a later connection gets its response after the first was accepted.
     await ask(port);
     wave('SIGTERM');
     expect(await slow).toBe('one');
@@ -380,7 +377,7 @@ describe('the end', () => {
     await expect(ask(port)).rejects.toThrow('ECONNREFUSED');
   });
 
-  test('INT cuts it short', async () => {
+  test('INT ends a graceful stop at once', async () => {
     const port = await start();
     const [pid] = await pids(port, 1);
     const idle = connect(port, '127.0.0.1');
@@ -393,18 +390,18 @@ describe('the end', () => {
     idle.destroy();
   });
 
-  test('workers and spares whose supervisor was killed end by themselves', async () => {
+  test('workers and spare workers end by themselves when their supervisor is killed', async () => {
     const port = await start({ workers: 2, reload: {} });
     const found = await pids(port, 2);
     const children = (): number[] => processesOf(site.program?.child.pid ?? 0);
-    // The spares start a moment after the workers are ready.
+    // The spare workers start a moment after the workers are ready.
     await until(() => children().length === 4);
     const group = children();
     expect(group).toEqual(expect.arrayContaining([...found]));
     const died = Date.now();
     await site.program?.end();
     await until(() => group.every((pid) => !isAlive(pid)));
-    // 2 s are promised; the rest is for a slow machine.
+    // 2 s are documented; the rest is for a slow machine.
     expect(Date.now() - died).toBeLessThan(4000);
   });
 });

@@ -21,14 +21,14 @@ test('a worker that refuses requests leaves connections to those that do not', a
     for (const { share } of shares) share.close();
     table.close();
   });
-  // The other one has more connections, and capacity for still more.
+  // The other one has more connections, and capacity for even more.
   for (let count = 0; count < 10; count++) other.share.adopt();
   one.share.accept();
   expect(one.share.hasMoreThanItsShare).toBe(true);
-  // Connections are not left to a worker that has few because it refuses requests.
+  // Connections are not left to a worker that has few of them because it refuses requests.
   expect(other.share.hasMoreThanItsShare).toBe(false);
   expect(table.connections(one.slot)).toBe(1);
-  // If all of them refuse, waiting would help none.
+  // If all of them refuse, waiting would not help.
   busy[1] = true;
   other.share.accept();
   expect(one.share.hasMoreThanItsShare).toBe(false);

@@ -30,7 +30,7 @@ afterEach(() => {
 describe.each(['TCP', 'Unix'])('a %s connection', (kind) => {
   const where = () => (kind === 'TCP' ? { port: 0, host: '127.0.0.1' } : { path: join(temporaryDirectory(), 's') });
 
-  test('goes on where it is attached, with what came in between', async () => {
+  test('continues where it is attached, with the bytes that arrived in between', async () => {
     await open(where());
     const before = received(accepted, 3);
     client.write('one');
@@ -63,7 +63,7 @@ describe.each(['TCP', 'Unix'])('a %s connection', (kind) => {
   });
 });
 
-test('a socket that has closed has no connection', async () => {
+test('a socket that has closed has no connection to hand over', async () => {
   await open({ path: join(temporaryDirectory(), 's') });
   accepted.destroy();
   expect(detach(accepted)).toBeUndefined();

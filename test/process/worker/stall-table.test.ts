@@ -3,7 +3,7 @@ import { StallTable } from '../../../src/process/worker/stall-table.ts';
 
 const named = (table: StallTable) => new StallTable(table.buffer).read().requests.map(({ what }) => what);
 
-test('another thread reads what was taken in hand and is not done', () => {
+test('another thread reads the requests that have started and not ended', () => {
   const table = new StallTable();
   const done = table.add('GET /one');
   table.add('GET /two');
@@ -18,7 +18,7 @@ test('a long text is cut between characters', () => {
   expect(named(table)[0]).toMatch(/^GET \/é{117}$/);
 });
 
-test('what finds no slot is counted, and slots are used again', () => {
+test('requests without a free slot are counted, and slots are reused', () => {
   const table = new StallTable();
   const all = Array.from({ length: 70 }, (_, index) => table.add(`request ${index}`));
   expect(new StallTable(table.buffer).read()).toMatchObject({ more: 6, requests: { length: 64 } });
@@ -28,7 +28,7 @@ test('what finds no slot is counted, and slots are used again', () => {
   expect(named(table)).toEqual(['again']);
 });
 
-test('the record goes to standard error unless told otherwise', () => {
+test('the record goes to standard error by default', () => {
   const table = new StallTable();
   expect(new StallTable(table.buffer).output).toBe(2);
   table.output = 17;

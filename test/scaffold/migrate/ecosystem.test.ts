@@ -1,4 +1,4 @@
-/** What `paster create --from` reads of an ecosystem file of pm2. */
+/** How `paster create --from` reads an ecosystem file of pm2. */
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -20,13 +20,13 @@ describe('forms of an ecosystem file', () => {
       'package.config.js',
       'console.log("printed"); module.exports = { pm2: [{ name: "web", exec: "server.js", instances: 3 }] };',
     ],
-  ])('%s', async (name, text) => {
+  ])('%s is read', async (name, text) => {
     const { status, config } = await create({ [name]: text });
     expect({ status, workers: /^workers = .*$/m.exec(config)?.[0] }).toEqual({ status: 0, workers: 'workers = 3' });
     expect(config).toContain('use = listen:../server.js');
   });
 
-  test('ES modules in a project of them', async () => {
+  test('ES modules are read in a project of ES modules', async () => {
     const { status, config } = await create({
       'ecosystem.config.js': 'export const apps = [{ name: "web", script: "server.js" }];',
       'package.json': '{ "type": "module" }',
@@ -35,7 +35,7 @@ describe('forms of an ecosystem file', () => {
     expect(config).toContain('port = 4321');
   });
 
-  test('CommonJS in such a project is the error that Node makes of it', async () => {
+  test('CommonJS in such a project is reported with Node’s error', async () => {
     const { status, stderr } = await create({
       'ecosystem.config.js': 'module.exports = { apps: [] };',
       'package.json': '{ "type": "module" }',
@@ -48,7 +48,7 @@ describe('forms of an ecosystem file', () => {
 
   const pm2 = requireTool('pm2');
 
-  test.skipIf(pm2 === undefined)('YAML, by the package that pm2 brings', async () => {
+  test.skipIf(pm2 === undefined)('YAML is read by the package that pm2 installs', async () => {
     const directory = temporaryDirectory({ ...PROGRAMS, 'ecosystem.yaml': YAML });
     const env = { PATH: `${dirname(pm2 ?? '')}/../../.bin:${process.env['PATH']}` };
     const made = await runHere(['create', '--from', 'ecosystem.yaml'], { cwd: directory, env });
@@ -56,7 +56,7 @@ describe('forms of an ecosystem file', () => {
     expect(readFileSync(join(directory, 'etc/config.ini'), 'utf8')).toContain('workers = 3');
   });
 
-  test('YAML without such a package', async () => {
+  test('YAML without that package is an error', async () => {
     const { status, stderr } = await create({ 'ecosystem.yml': YAML });
     expect({ status, stderr }).toEqual({
       status: 2,
@@ -218,7 +218,7 @@ describe('keys', () => {
     }
   });
 
-  test('what a server cannot have as in pm2 is reported', async () => {
+  test('pm2 settings that a server cannot have are reported', async () => {
     const { stdout, config } = await app('name: "a", script: "server.js", instances: -1, node_args: "--inspect=0"');
     for (const note of [
       /instances: -1 is \d+ on this machine; pm2 counts the CPUs again on each/,
@@ -229,14 +229,14 @@ describe('keys', () => {
     }
   });
 
-  test('env_file, which pm2 does not read, is no environment', async () => {
+  test('env_file, which pm2 does not read, is not an environment', async () => {
     const { stdout } = await app('name: "a", script: "worker.js", env_file: ".env"');
     expect(stdout).toContain('a: env_file: pm2 has no such key; paster reads env_file of a section');
     const { status, stderr } = await app('name: "a", script: "worker.js", env_file: ".env"', 'env=file');
     expect({ status, stderr }).toMatchObject({ status: 2, stderr: expect.stringContaining('no app has env_file') });
   });
 
-  test('a program that ends by itself at certain times is a task', async () => {
+  test('a program that runs at certain times and ends is a task', async () => {
     const { config } = await app('name: "nightly", script: "worker.js", cron_restart: "0 3 * * *", autorestart: false');
     expect(config).toContain('[task:nightly]\nschedule = 0 3 * * *\nuse = program:../worker.js');
     const once = await app('name: "once", script: "worker.js", autorestart: false');
@@ -245,7 +245,7 @@ describe('keys', () => {
     );
   });
 
-  test('one that is restarted at certain times gets a task that does it', async () => {
+  test('a program that is restarted at certain times gets a task that restarts it', async () => {
     const { config } = await app('name: "w", script: "worker.js", cron_restart: "0 4 * * *"');
     expect(config).toContain('[task:restart-w]\nschedule = 0 4 * * *\ncommand = sh -c ');
     const taken = await app(
@@ -258,7 +258,7 @@ describe('keys', () => {
     );
   });
 
-  test('what has no counterpart is said, on the terminal and in the file', async () => {
+  test('keys without a counterpart are reported, on the terminal and in the file', async () => {
     const { stdout, config } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ name: "web", script: "server.js", namespace: "a", merge_logs: false, pmx: false, vizion: true, bogus: 1 }], deploy: {} };',
@@ -278,7 +278,7 @@ describe('keys', () => {
     expect(stdout).toContain('[process:site], commented out: it is part of pm2');
   });
 
-  test('a command of a package that is not installed is said', async () => {
+  test('a command of a package that is not installed is reported', async () => {
     const { stdout } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ name: "site", script: "npm", args: "start", instances: "max" }] };',
@@ -287,7 +287,7 @@ describe('keys', () => {
     expect(stdout).toContain('site: there is no node_modules/.bin/next yet: install the packages');
   });
 
-  test('a limit that cannot be read is said', async () => {
+  test('a limit that cannot be read is reported', async () => {
     const { status, stdout, config } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ name: "web", script: "server.js", max_memory_restart: "1.5G", kill_timeout: "5s", listen_timeout: 0 }] };',
@@ -312,7 +312,7 @@ describe('keys', () => {
       'instances = 256',
       'instances: 300 is too many, instances of a process may be 256 at most',
     ],
-  ])('a number of processes that no setting allows: %s', async (fields, line, note) => {
+  ])('an invalid number of processes is reported: %s', async (fields, line, note) => {
     const { status, stdout, config, directory } = await app(`name: "a", ${fields}`);
     expect({ status, lines: config.split('\n') }).toEqual({ status: 0, lines: expect.arrayContaining([line]) });
     expect(stdout).toContain(`  a: ${note}`);

@@ -1,4 +1,4 @@
-/** What `paster create --from` writes, and what it says. */
+/** The files and messages of `paster create --from`. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ describe('whether a program is a server', () => {
     expect(stdout.includes('there is no a.js yet: build it')).toBe(!('a.js' in files));
   });
 
-  test('another program with a port opens it by itself', async () => {
+  test('another program with a port opens the port itself', async () => {
     const { config } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ script: "job.py", env: { PORT: 3000 } }, { script: "other.py" }] };',
@@ -45,7 +45,7 @@ describe('whether a program is a server', () => {
   });
 });
 
-test('a WebSocket server of its own port ends before its successor listens, in a Procfile too', async () => {
+test('a WebSocket server with its own port ends before its successor listens, also in a Procfile', async () => {
   const files = {
     'chat.js': "const { WebSocketServer } = require('ws');\nnew WebSocketServer({ port: +process.env.WS_PORT });\n",
     'feed.js': "const WebSocket = require('ws');\nnew WebSocket.Server(require('./options'));\n",
@@ -98,7 +98,7 @@ describe('ways to listen', () => {
     'calls.js': "const grpc = require('@grpc/grpc-js');\nnew grpc.Client('a', grpc.credentials.createInsecure());",
   };
 
-  test('one app of each', async () => {
+  test('one app for each of them is recognized', async () => {
     const files = { ...OTHER, ...HTTP, ...NONE };
     const apps = Object.keys(files).map((script) => ({ name: script, script }));
     const { config, stdout } = await create(
@@ -110,7 +110,7 @@ describe('ways to listen', () => {
     expect(stdout).not.toContain('does not call listen()');
   });
 
-  test('another protocol than HTTP is not served by paster, whatever its port and instances', async () => {
+  test('a program with another protocol than HTTP is not served by paster, whatever its port and instances', async () => {
     const { config, stdout } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ script: "grpc.js", instances: 4, exec_mode: "cluster", env: { PORT: 50051 } }] };',
@@ -180,7 +180,7 @@ describe('a script of a workspace', () => {
     },
   );
 
-  test('pnpm has a file of its own for workspaces', async () => {
+  test('pnpm lists workspaces in its own file', async () => {
     const { config } = await create({
       Procfile: 'web: pnpm --filter api start\n',
       ...FILES,
@@ -197,7 +197,7 @@ describe('several servers', () => {
       'module.exports = { apps: [{ name: "api", script: "server.js" }, { name: "admin", script: "admin.js", instances: 2 }] };',
   };
 
-  test('the first is served, one with several processes gets a file of its own', async () => {
+  test('the first one is served, and one with several processes gets its own file', async () => {
     const { written, stdout } = await create(TWO);
     expect(stdout).toMatch(/^Next: npm install \S+ && npx paster serve etc\/develop.ini --reload$/m);
     expect(stdout).toContain(
@@ -209,7 +209,7 @@ describe('several servers', () => {
     expect(written['etc/admin.ini']).toContain('workers = 2');
   });
 
-  test('the port of a variable that the program names is read, and a guess is reported', async () => {
+  test('the port is that of the variable that the program reads, and a guess is reported', async () => {
     const two = (listens: string) =>
       create({
         'ecosystem.config.js':
@@ -225,7 +225,7 @@ describe('several servers', () => {
     expect(guessed.written['etc/admin.ini']).toContain(`# ${note}.\n`);
   });
 
-  test('web= chooses another, or none', async () => {
+  test('web= chooses another server, or none', async () => {
     const { config } = await create(TWO, 'web=admin');
     expect(config).toContain('use = listen:../admin.js');
     expect(config).toContain(
@@ -239,7 +239,7 @@ describe('several servers', () => {
 describe('the command', () => {
   const WEB = 'name: "web", script: "server.js"';
 
-  test('var/ is there for pid files and logs, unless the project has one', async () => {
+  test('creates var/ for pid files and logs, unless the project has one', async () => {
     expect((await app(WEB)).written['var/.gitignore']).toBe('*\n!.gitignore\n');
     const { written } = await create({
       'ecosystem.config.js': `module.exports = { apps: [{ ${WEB} }] };`,
@@ -248,7 +248,7 @@ describe('the command', () => {
     expect(written).not.toHaveProperty(['var/.gitignore']);
   });
 
-  test('a note that several apps and keys have is listed once', async () => {
+  test('lists a note of several apps and keys once', async () => {
     const { stdout, config } = await create({
       'ecosystem.config.js':
         'module.exports = { apps: [{ name: "a", script: "server.js", out_file: "o", error_file: "e" }, { name: "b", script: "worker.js", out_file: "o", error_file: "e" }] };',
@@ -258,7 +258,7 @@ describe('the command', () => {
     expect(config).toContain('# out_file, error_file: paster writes');
   });
 
-  test('it replaces nothing without being asked, and shows what it would do', async () => {
+  test('replaces nothing without --overwrite, and --simulate shows what it would do', async () => {
     const { directory, config } = await app(WEB);
     const again = (...args: string[]) =>
       runHere(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory });
@@ -277,13 +277,13 @@ describe('the command', () => {
     [['-t', 'express'], '--template is for new projects'],
     [['port=1'], '--from has no variable "port"'],
     [['env=live'], 'no app has env_live'],
-  ])('%j', async (args, message) => {
+  ])('reports an error for %j', async (args, message) => {
     const { status, stderr } = await app(WEB, ...args);
     expect(status).toBe(2);
     expect(stderr).toContain(message);
   });
 
-  test('env= chooses the environment', async () => {
+  test('uses the environment of env=', async () => {
     const { config, develop } = await app(`${WEB}, env_staging: { A: 1 }, env_development: { A: 2 }`, 'env=staging');
     expect(config).toContain('    A=1');
     expect(develop).toContain('    A=2');
@@ -293,7 +293,7 @@ describe('the command', () => {
     expect(plain.develop).not.toContain('NODE_ENV');
   });
 
-  test('a file of another kind', async () => {
+  test('refuses a file of another kind', async () => {
     expect((await create({ 'compose.toml': '' })).stderr).toContain('--from: compose.toml is neither');
   });
 });

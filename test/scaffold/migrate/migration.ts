@@ -1,4 +1,4 @@
-/** `paster create --from` in a directory of its own. */
+/** Runs `paster create --from` in its own directory. */
 
 import { readFiles, temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';

@@ -1,4 +1,4 @@
-/** What `paster create --from` reads of a Procfile. */
+/** How `paster create --from` reads a Procfile. */
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';
@@ -11,7 +11,7 @@ describe('a Procfile', () => {
     expect(config).toContain('[server:main]');
   });
 
-  test('a command for the shell stays one, a release runs by hand', async () => {
+  test('a shell command stays a command, and the release command is run by hand', async () => {
     const { status, config, stdout } = await create({
       Procfile: 'web: gunicorn app:app -b :$PORT\nworker: node worker.js | tee log\nrelease: node migrate.js\n',
     });
@@ -25,7 +25,7 @@ describe('a Procfile', () => {
     expect(stdout).toContain('release: run it before paster control CONFIG reload');
   });
 
-  test('a server is served though npm starts it, and after another command', async () => {
+  test('a server is served even if npm starts it, or it follows another command', async () => {
     const { config, stdout } = await create({
       Procfile: 'web: npm start\nadmin: cd sub && node own.js\n',
       'package.json': '{ "scripts": { "start": "prisma migrate deploy && node server.js" } }',
@@ -36,7 +36,7 @@ describe('a Procfile', () => {
     expect(config).toContain('use = program:../sub/own.js\ncwd = %(here)s/../sub\nexclusive = true');
   });
 
-  test('a PORT of .env that is none', async () => {
+  test('a PORT in .env that is not a port is an error', async () => {
     for (const port of ['abc', '99999', '-1']) {
       const { status, stderr, written } = await create({ Procfile: 'web: node server.js\n', '.env': `PORT=${port}\n` });
       expect(status).toBe(2);
@@ -45,7 +45,7 @@ describe('a Procfile', () => {
     }
   });
 
-  test('ports beyond the last one', async () => {
+  test('ports above the last one are an error', async () => {
     const lines = 'web: node server.js\nworker: node worker.js\n';
     const { status, stderr, written } = await create({ Procfile: lines, '.env': '# ours\nPORT=1\nPORT=65500\n' });
     expect({ status, stderr }).toEqual({
@@ -59,13 +59,13 @@ describe('a Procfile', () => {
     expect((await create({ Procfile: many })).stderr).toContain(
       'Procfile:607:1: PORT: 5000 is too high for 607 processes',
     );
-    // foreman would take it; what is written does not depend on the shell.
+    // foreman would use it; the created files do not depend on the shell.
     const directory = temporaryDirectory({ ...PROGRAMS, Procfile: lines });
     const made = await runHere(['create', '--from', 'Procfile'], { cwd: directory, env: { PORT: '65500' } });
     expect(made).toMatchObject({ status: 0, stdout: expect.stringContaining('port 5000') });
   });
 
-  test('an error has its place', async () => {
+  test('errors have their place', async () => {
     const { status, stderr } = await create({ Procfile: 'web: node server.js\nworker node worker.js\n' });
     expect(status).toBe(2);
     expect(stderr).toContain('Procfile:2:1: "worker node worker.js" is not a process');
