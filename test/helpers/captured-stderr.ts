@@ -1,6 +1,6 @@
 /**
- * Standard error of the programs under test, where they run in the test runner's own process: it is shown like what they print
- * by `console`, with the test that it belongs to, if that fails.
+ * Captures standard error of the programs under test that run in the test runner's own process, and shows it like the output
+ * of `console`, with the test that it belongs to, if that test fails.
  */
 type Write = typeof process.stderr.write;
 

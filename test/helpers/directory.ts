@@ -1,4 +1,4 @@
-/** Temporary directories that go away with the test. */
+/** Temporary directories that are removed with the test. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,14 +28,14 @@ export function writeFiles(directory: string, files: Readonly<Record<string, str
   }
 }
 
-/** The files in a directory and below it, as `writeFiles` takes them. */
+/** The files in a directory and below it, in the form that `writeFiles` accepts. */
 export function readFiles(directory: string): Record<string, string> {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const paths = files.map(({ parentPath, name }) => join(parentPath, name));
   return Object.fromEntries(paths.map((path) => [relative(directory, path), readFileSync(path, 'utf8')]));
 }
 
-/** Like `writeFiles`, for files that can be executed. */
+/** Like `writeFiles`, for executable files. */
 export function writeScripts(directory: string, files: Readonly<Record<string, string>>): void {
   writeFiles(directory, files);
   for (const name of Object.keys(files)) chmodSync(join(directory, name), 0o755);

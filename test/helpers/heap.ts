@@ -1,15 +1,15 @@
-/** What is alive on the heap. */
+/** The objects alive on the heap. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** Lets go of everything that can be collected. */
+/** Collects all garbage. */
 export function collect(): void {
   setFlagsFromString('--expose-gc');
   const gc: unknown = runInNewContext('gc');
   if (typeof gc === 'function') gc();
 }
 
-/** Bytes in use once everything that can be collected is. */
+/** Bytes in use after all garbage has been collected. */
 export function heapUsed(): number {
   collect();
   return process.memoryUsage().heapUsed;

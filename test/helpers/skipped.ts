@@ -1,5 +1,5 @@
 /**
- * What skipped tests need, reported once for a whole run: the workers of the test runner note it in a directory, and the
+ * Reports what skipped tests need, once for a whole run: the workers of the test runner note it in a directory, and the
  * reporter prints it at the end.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Reporter } from 'vitest/node';
 
-/** Names the directory to the workers. */
+/** The environment variable by which workers find the directory. */
 const VARIABLE = 'PASTER_TEST_SKIPPED';
 
-/** Notes that tests are skipped. @param need what they need, such as `nginx` */
+/** Records that tests are skipped. @param need what they need, such as `nginx` */
 export function noteSkipped(need: string): void {
   const directory = process.env[VARIABLE];
   if (directory === undefined) process.stderr.write(`skipped: no ${need}\n`);

@@ -1,8 +1,8 @@
-/** How much work a function does, counted and not timed: what it runs, and the characters and items that built-ins look at. */
+/** Counts how much work a function does, without measuring time: the code that it runs, and the characters and items that built-ins read. */
 import { Session } from 'node:inspector';
 
 type Callable = (this: unknown, ...args: unknown[]) => unknown;
-/** What a call costs; `self` is what the method belongs to. */
+/** The cost of a call; `self` is the object of the method. */
 type Cost = (self: unknown, args: readonly unknown[], result: unknown) => number;
 
 const sizeOf = (value: unknown): number =>
@@ -10,12 +10,12 @@ const sizeOf = (value: unknown): number =>
 const ofSelf: Cost = (self) => sizeOf(self);
 const ofResult: Cost = (_self, _args, result) => sizeOf(result);
 const ofFirst: Cost = (_self, args) => sizeOf(args[0]);
-/** From where it begins to where it has found something. */
+/** From the start of the search to the match. */
 const ofSearch: Cost = (self, args, result) => {
   const from = typeof args[1] === 'number' ? args[1] : 0;
   return (result === -1 ? sizeOf(self) : Number(result)) - from;
 };
-/** What has been matched; a search that finds nothing has looked at everything, unless it is for one place (as in `split`). */
+/** The length of the match; a failed search has read everything, unless it is for one position (as in `split`). */
 const ofMatch: Cost = (self, args, result) => {
   const { sticky, global } = self as RegExp;
   if (Array.isArray(result) && (sticky || global)) return sizeOf(result[0]) + 1;
@@ -64,10 +64,10 @@ const COSTS: readonly [owner: object, costs: Readonly<Record<string, Cost>>][] =
 const session = new Session();
 session.connect();
 session.post('Profiler.enable');
-// From the beginning: only functions that are compiled from now on count their blocks.
+// This comes first: only functions that are compiled from now on count their blocks.
 session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
 
-/** How often blocks in src/ have run since the last time. */
+/** How often blocks in src/ have run since the last call. */
 function takeBlocks(): number {
   let blocks = 0;
   session.post('Profiler.takePreciseCoverage', (_error, { result }) => {
@@ -79,7 +79,7 @@ function takeBlocks(): number {
   return blocks;
 }
 
-/** @returns executions of blocks in src/ plus what the built-ins cost; the same for the same work. */
+/** @returns executions of blocks in src/ plus the cost of built-ins; the same for the same work. */
 export function workOf(run: () => unknown): number {
   let builtins = 0;
   let isCounting = false;

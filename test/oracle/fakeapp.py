@@ -1,4 +1,4 @@
-"""Factories that report what they were given; the package FakeApp of test/fixtures/deploy is the same for paster."""
+"""Factories that report their arguments; the package FakeApp of test/fixtures/deploy has the same ones for paster."""
 
 
 def app_factory(name):

@@ -1,4 +1,4 @@
-"""The INI texts that the oracle is asked about: handmade ones from files, and generated ones, the same in every run."""
+"""The INI texts for the oracle: handwritten ones from files, and generated ones, the same in every run."""
 import random
 import re
 from pathlib import Path
@@ -21,16 +21,16 @@ def unescape(written):
 
 
 def handmade():
-    """Yields (name, text); the name begins with the file's."""
+    """Yields (name, text); the name begins with that of the file."""
     for file in sorted(HANDMADE.glob("*.cases")):
-        # newline='\n', since a case may hold anything else that Python would take for a line end
+        # newline='\n', because a case may contain other characters that Python treats as line ends
         with open(file, encoding="utf-8", newline="\n") as cases:
             parts = re.split(r"^#### (.*)\n", cases.read(), flags=re.MULTILINE)
         for title, written in zip(parts[1::2], parts[2::2]):
             yield f"{file.stem}: {title}", unescape(written)
 
 
-# The generator aims at places where readers of INI files differ; each list says how often by repetition.
+# The generator favours constructs that INI readers treat differently; repetition in a list sets their frequency.
 SECTIONS = ["a", "b", "c", "app:main", "DEFAULT", "DEFAULT", " a", "a]", "__proto__", "constructor", "10", "9", "default"]
 KEYS = ["k", "l", "m", "n", "o", "p", "q", "use", "set x", "K", "__proto__", "constructor", "10", "2", "k.é", "😀", "here", "[k"]
 SEPARATORS = ["=", "=", " = ", " = ", ":", ": ", " : ", "\t=\t", " =", "\u2003=\u3000", " == ", " := "]
@@ -49,7 +49,7 @@ class Writer:
 
     def __init__(self, chance, mistakes):
         self.chance = chance
-        # How many lines of a hundred are a mistake, and how many values.
+        # How many lines of a hundred have an error, and how many values.
         self.mistakes = mistakes
         self.used = {}
 
@@ -75,7 +75,7 @@ class Writer:
         return "\ufeff" + text if self.happens(1) else text
 
     def unused(self, choices, where):
-        """A choice that was not made in this place yet, but for a duplicate now and then."""
+        """A choice that has not been made here yet, except for an occasional duplicate."""
         used = self.used.setdefault(where, set())
         for _ in range(20):
             choice = self.pick(choices)
@@ -119,7 +119,7 @@ class Writer:
 
 
 def chain(length, closed, tail):
-    """A chain of references, optionally closed to a circle, to end in `tail`."""
+    """A chain of references that ends in `tail`, optionally closed to a cycle."""
     lines = [f"k{i} = {i}%(k{i + 1})s" for i in range(1, length)]
     lines.append(f"k{length} = " + ("%(k1)s" if closed else tail))
     return lines

@@ -1,4 +1,4 @@
-"""Writes down what Paste's converters make of texts: test/library/converters.json.golden. See README.md."""
+"""Writes the results of Paste's converters for texts to test/library/converters.json.golden. See README.md."""
 import json
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Writes down how CPython and Paste Deploy read each INI text of the corpus. See README.md."""
+"""Writes how CPython and Paste Deploy read each INI text of the corpus. See README.md."""
 import ast
 import configparser
 import io
@@ -14,14 +14,14 @@ FILE = "/srv/app/etc/config.ini"
 
 
 def parser_of_paste(**options):
-    """As paste.deploy.loadwsgi.ConfigLoader sets it up."""
+    """Sets up the parser like paste.deploy.loadwsgi.ConfigLoader."""
     parser = NicerConfigParser(FILE, defaults={"here": HERE, "__file__": FILE}, **options)
     parser.optionxform = str
     return parser
 
 
 def lines_of(text):
-    """As open() gives them: with universal newlines."""
+    """The lines as open() returns them, with universal newlines."""
     return io.TextIOWrapper(io.BytesIO(text.encode("utf-8")), encoding="utf-8")
 
 
@@ -93,7 +93,7 @@ def result(text):
 def write(name, rows):
     target = ini_corpus.DATA / "golden" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
-    # One row a line, so that a change shows as the lines that it concerns; ASCII, as nobody can see U+2028.
+    # One row a line, so that a diff shows only the changed lines; in ASCII, because U+2028 is invisible.
     body = ",\n".join(json.dumps(row, ensure_ascii=True, separators=(",", ":")) for row in rows)
     target.write_text(f"[\n{body}\n]\n", encoding="ascii")
     print(f"{target}: {len(rows)} texts, {target.stat().st_size} bytes")

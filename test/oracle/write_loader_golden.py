@@ -1,4 +1,4 @@
-"""Writes down what Paste Deploy's loader makes of each case of test/data/deploy/loader.cases. See README.md."""
+"""Writes the result of Paste Deploy's loader for each case of test/data/deploy/loader.cases. See README.md."""
 import json
 import os
 import pathlib

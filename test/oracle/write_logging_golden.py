@@ -1,4 +1,4 @@
-"""Writes down what CPython's logging makes of formats, literals, levels and dates: test/logging/*.golden. See README.md."""
+"""Writes the results of CPython's logging for formats, literals, levels and dates to test/logging/*.golden. See README.md."""
 import json
 import logging
 import logging.config

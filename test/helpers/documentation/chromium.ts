@@ -1,4 +1,4 @@
-/** The system's Chromium, without a window, for tests that look at pages. */
+/** The system's headless Chromium, for tests of pages. */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import type { Browser, Page } from 'playwright-core';
 import { DESK, launchChromium } from '../../../scripts/pages/browser.ts';
 import { whenOver } from '../programs/lifetime.ts';
 
-/** @param executablePath of `requireProgram('chromium')`. It ends with the test or the suite that starts it. */
+/** @param executablePath of `requireProgram('chromium')`. The browser ends with the test or the suite that starts it. */
 export async function startChromium(executablePath: string): Promise<Browser> {
   const browser = await launchChromium(executablePath);
   whenOver(() => browser.close());
@@ -15,7 +15,7 @@ export async function startChromium(executablePath: string): Promise<Browser> {
 
 export interface Visit {
   readonly page: Page;
-  /** What its scripts failed with, and what it could not load. */
+  /** The errors of its scripts, and what it could not load. */
   readonly errors: readonly string[];
 }
 
@@ -23,9 +23,9 @@ export const PHONE = { width: 360, height: 800 };
 export { DESK };
 
 /**
- * Opens a page; `dark` as the person prefers it.
+ * Opens a page; `dark` is the colour scheme that the user prefers.
  *
- * @param where a browser, for a page that is closed with the test or the suite; or a page, which takes half of the time
+ * @param where a browser, for a page that is closed with the test or the suite; or a page, which takes half the time
  */
 export async function visit(
   where: Browser | Page,
@@ -39,7 +39,7 @@ export async function visit(
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (message) => {
-    // Chromium says so of the page itself too, whose status may be what is tested.
+    // Chromium also reports the page itself, whose status may be under test.
     if (message.type() === 'error' && !/^Failed to load resource/.test(message.text())) errors.push(message.text());
   });
   page.on('response', (response) => {
@@ -50,7 +50,7 @@ export async function visit(
   return { page, errors };
 }
 
-/** An empty page, with cookies and storage of its own. It is closed with the test or the suite: open pages take processor time. */
+/** An empty page, with its own cookies and storage. It is closed with the test or the suite, because open pages take processor time. */
 export async function openPage(browser: Browser): Promise<Page> {
   const context = await browser.newContext();
   whenOver(() => context.close());
@@ -60,11 +60,11 @@ export async function openPage(browser: Browser): Promise<Page> {
 const LEAST_CONTRAST = readFileSync(join(import.meta.dirname, 'least-contrast.js'), 'utf8');
 
 export interface Contrast {
-  /** The least of any text with what is behind it (WCAG 2.1 section 1.4.3: 4.5 is readable). */
+  /** The lowest contrast of any text with its background (WCAG 2.1 section 1.4.3: 4.5 is readable). */
   readonly ratio: number;
   /** That text. */
   readonly text: string;
-  /** How bright the page is, from 0 to 1. */
+  /** The brightness of the page, from 0 to 1. */
   readonly brightness: number;
 }
 
@@ -79,7 +79,7 @@ export function overhang(page: Page): Promise<number> {
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** What axe-core finds: contrast, names, roles, the order of headings and more, each with the elements. */
+/** What axe-core reports: contrast, names, roles, the order of headings and more, each with the elements. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(AXE);
   const found = await page.evaluate<{ id: string; help: string; nodes: { html: string }[] }[]>(

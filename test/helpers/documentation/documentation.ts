@@ -1,9 +1,9 @@
-/** What the documentation shows, for tests that run it. */
+/** The content of the documentation, for tests that run it. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from '../programs/program.ts';
 
-/** Every page: README.md and what is in docs/. */
+/** Every page: README.md and the files of docs/. */
 export const PAGES: readonly string[] = [
   'README.md',
   ...readdirSync(join(ROOT, 'docs'), { recursive: true })
@@ -16,7 +16,7 @@ export function readPage(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
 }
 
-/** The fenced blocks below a heading of a page, up to the next heading. @throws Error where there is none. */
+/** The fenced blocks below a heading of a page, up to the next heading. @throws Error if there are none. */
 export function blocksBelow(page: string, heading: string): string[] {
   const sections = readPage(page).split(/^#+ /m);
   const section = sections.find((text) => text.startsWith(`${heading}\n`));
@@ -25,26 +25,26 @@ export function blocksBelow(page: string, heading: string): string[] {
   return blocks;
 }
 
-/** The first of them. */
+/** The first of these blocks. */
 export function blockBelow(page: string, heading: string): string {
   return blocksBelow(page, heading)[0] ?? '';
 }
 
-/** A fenced block: a file that a reader is to write, or what a reader is to type and to see. */
+/** A fenced block: a file to write, or what a reader types and sees. */
 export interface Block {
   readonly language: string;
-  /** The file's path, which the block's first line or the line of the fence names; undefined for any other block. */
+  /** The file's path, from the block's first line or the line of the fence; undefined for any other block. */
   readonly file: string | undefined;
   readonly text: string;
 }
 
-/** A part of a page that a reader can follow from its beginning. */
+/** A part of a page that a reader can follow from its start. */
 export interface Part {
   readonly heading: string;
   readonly blocks: readonly Block[];
 }
 
-/** Whether there is something to type. */
+/** Whether the part has commands to type. */
 export function hasCommands(blocks: readonly Block[]): boolean {
   return blocks.some(({ language }) => language === 'console');
 }
@@ -52,7 +52,7 @@ export function hasCommands(blocks: readonly Block[]): boolean {
 const FENCED = /^```(\w*)(?: (\S+))?\n(.*?)^```$/gms;
 const NAMED = /^(?:#|\/\/|<!--|\/\*) ([\w.+-]*[./][\w./+-]*)(?: -->| \*\/)?\n/;
 
-/** The page's second-level sections; the first part is what stands before them. */
+/** The page's second-level sections; the first part is the text before them. */
 export function partsOf(page: string): Part[] {
   return outsideOfFences(readPage(page)).map((section) => ({
     heading: /^#+ (.*)$/m.exec(section)?.[1] ?? '',
@@ -64,7 +64,7 @@ export function partsOf(page: string): Part[] {
   }));
 }
 
-/** Split before each heading of the second level; a comment in a block is none. */
+/** Split before each heading of the second level; a comment in a block is not a heading. */
 function outsideOfFences(page: string): string[] {
   const sections = [''];
   let fenced = false;
@@ -76,7 +76,7 @@ function outsideOfFences(page: string): string[] {
   return sections;
 }
 
-/** What is typed at a prompt, and what is seen then. */
+/** A command typed at a prompt, and its output. */
 export interface Command {
   readonly typed: string;
   readonly shown: readonly string[];

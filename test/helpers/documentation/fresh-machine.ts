@@ -1,7 +1,7 @@
 /**
- * A Debian machine for one test, made of namespaces: /etc is a copy, or what the kernel shows as one. /srv, /run
+ * A Debian machine for one test, made of namespaces: /etc is a copy, or an overlay of the kernel. /srv, /run
  * and /var/log are empty, every port is free, its address is 10.0.0.11, and all its processes end with it. This repository is at
- * /mnt, where every user may read it. Root gets one in which there are other users too; any other user is root there, alone.
+ * /mnt, readable by every user. Root gets a machine with other users; any other user is root there, alone.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -11,17 +11,17 @@ import { whenOver } from '../programs/lifetime.ts';
 import { Program, type ProgramOptions, ROOT, requireProgram, requireRoot } from '../programs/program.ts';
 import { noteSkipped } from '../skipped.ts';
 
-/** Where this repository is on the machine. */
+/** The path of this repository on the machine. */
 export const CLONE = '/mnt';
 
 const isRoot = process.getuid?.() === 0;
 const NAMESPACES = [...(isRoot ? [] : ['--user']), '--mount', '--net', '--pid'];
 const UNSHARE = [...NAMESPACES, ...(isRoot ? [] : ['--map-root-user'])];
 
-/** The packages are here: what installing one starts is started. */
+/** Installing a package only starts its services: the packages are on this machine already. */
 const APT_GET = '#!/bin/sh\n[ "$1" = install ] && exec systemctl start "$2"\n';
 
-/** No systemd is in there: what Debian's units say for a word. */
+/** Replaces systemd, which the machine lacks: runs the commands of Debian's units. */
 const SYSTEMCTL = `#!/bin/sh
 run_haproxy() { (. /etc/default/haproxy; exec haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid $EXTRAOPTS); }
 case "$1 $2" in
@@ -68,7 +68,7 @@ exec sleep infinity
 let isAllowed: boolean | undefined;
 
 /**
- * Whether this user may have a machine: containers may forbid namespaces. If not, that is reported once.
+ * Whether this user can create a machine: containers may forbid namespaces. If not, that is reported once.
  *
  * @param forRoot with other users than root
  */
@@ -94,7 +94,7 @@ export class FreshMachine {
   readonly #home: string;
   readonly #pid: string;
 
-  /** @param home a directory: its `srv` is mounted as /srv, and its `bin` has commands for a PATH */
+  /** @param home a directory: its `srv` is mounted as /srv, and its `bin` has commands for PATH */
   static async start(home: string): Promise<FreshMachine> {
     mkdirSync(join(home, 'srv'), { recursive: true });
     writeScripts(join(home, 'bin'), { 'apt-get': APT_GET, systemctl: SYSTEMCTL });
@@ -102,7 +102,7 @@ export class FreshMachine {
     // Not bash: when its standard input is a socket, it reads the ~/.bashrc of the user who runs the tests.
     const init = new Program('unshare', [...UNSHARE, ...options, '/bin/sh', '-c', setUp(home)]);
     await init.says(/^ready$/m);
-    // It ignores every other signal while what it has started runs, and takes that along.
+    // It ignores every other signal while its child runs, and ends the child too.
     whenOver(() => init.kill('SIGKILL'));
     const [pid = ''] = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'utf8').split(' ');
     return new FreshMachine(home, pid);
@@ -113,7 +113,7 @@ export class FreshMachine {
     this.#pid = pid;
   }
 
-  /** Runs a program in there, in a directory of that machine. */
+  /** Runs a program on the machine, in one of its directories. */
   run(file: string, args: readonly string[], options: ProgramOptions & { readonly cwd: string }): Program {
     const { cwd, ...others } = options;
     const into = [
@@ -131,7 +131,7 @@ export class FreshMachine {
     return new Program('nsenter', into, others);
   }
 
-  /** Where a path of that machine is on this one. */
+  /** The path on this machine of a path on that one. */
   outside(path: string): string {
     return path.replace(/^\/srv(?=\/|$)/, join(this.#home, 'srv'));
   }

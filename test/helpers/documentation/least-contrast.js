@@ -1,4 +1,4 @@
-/** Runs in a page: its text that is hardest to read. An expression, whose value is that of the file. */
+/** Runs in a page and finds its text that is hardest to read. The file is one expression, whose value is the result. */
 (() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
 

@@ -1,6 +1,6 @@
 /**
- * The messages that paster's sources can say to a user, as patterns: read from the syntax tree of each file, so that none
- * is forgotten. What is only known when it runs stands as `…`.
+ * The messages that paster's sources can show to a user, as patterns: read from the syntax tree of each file, so that none
+ * is missed. What is only known at run time becomes `…`.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,18 +10,18 @@ import { ROOT } from '../programs/program.ts';
 export interface Message {
   /** `file:line` in src. */
   readonly place: string;
-  /** The text, with `…` for what it quotes. */
+  /** The text, with `…` for the parts that it quotes. */
   readonly text: string;
-  /** The error's code; undefined for a line of the log, and for what an error of paster's own quotes. */
+  /** The error's code; undefined for a line of the log, and for text that an error of paster's own quotes. */
   readonly code: string | undefined;
 }
 
 type Node = { readonly type: string; readonly start: number; readonly end: number } & Readonly<Record<string, unknown>>;
 
-/** What a name stands for, and where it does. */
+/** What a name refers to, and its scope. */
 interface Meaning {
   readonly scope: Node;
-  /** Evaluated only when it is asked for: calls may come before the function. */
+  /** Evaluated only on request: calls may come before the function. */
   readonly values: () => readonly Node[];
 }
 
@@ -35,7 +35,7 @@ const ERRORS: Readonly<Record<string, number>> = {
   PythonSyntaxError: 0,
 };
 
-/** What throws these is quoted by an error of the family: the types of settings, and what they are made of. */
+/** Files whose errors an error of the family quotes: the types of settings, and their parts. */
 const QUOTED =
   /^(?:config\/(?:convert|env-file|setting)|deploy\/server\/workers-setting|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
 
@@ -45,7 +45,7 @@ function isNode(value: unknown): value is Node {
   return typeof value === 'object' && value !== null && typeof (value as Node).type === 'string';
 }
 
-/** With loops: this takes most of the time, and flatMap, filter and generators take three times as much. */
+/** Written with loops, because this takes most of the time, and flatMap, filter and generators take three times as much. */
 function children(node: Node): Node[] {
   const found: Node[] = [];
   for (const value of Object.values(node)) {
@@ -55,7 +55,7 @@ function children(node: Node): Node[] {
   return found;
 }
 
-/** A node and all below it, added to `found`. */
+/** Adds a node and all its descendants to `found`. */
 function collect(node: Node, found: Node[] = []): Node[] {
   found.push(node);
   for (const child of children(node)) collect(child, found);
@@ -74,7 +74,7 @@ function nameOf(value: unknown): string | undefined {
   return undefined;
 }
 
-/** One file: where its names come from. */
+/** One file, and where its names come from. */
 class Source {
   readonly #file: string;
   readonly #text: string;
@@ -110,7 +110,7 @@ class Source {
     if (name !== undefined) this.#meanings.set(name, [...(this.#meanings.get(name) ?? []), { scope, values }]);
   }
 
-  /** What an identifier may stand for, by the innermost function around it that gives it a meaning. */
+  /** What an identifier may refer to: its meaning in the innermost function around it that defines it. */
   #meant(node: Node): readonly Node[] {
     const around = (this.#meanings.get(String(node['name'])) ?? []).filter(
       ({ scope }) => scope.start <= node.start && node.end <= scope.end,
@@ -199,12 +199,12 @@ class Source {
   }
 }
 
-/** An alternative of a sign, such as a path, is quoted like any other. */
+/** An alternative of punctuation, such as a path, is treated like any other quoted text. */
 function quotedUnlessWords(text: string): string {
   return text === '' || /\p{L}/u.test(text) ? text : HOLE;
 }
 
-/** Part of a message that is made of words: everything else it quotes. */
+/** The part of a message that consists of words; everything else in it is quoted. */
 function isSentence(node: Node): boolean {
   if (node.type === 'ConditionalExpression') return true;
   return (
@@ -212,7 +212,7 @@ function isSentence(node: Node): boolean {
   );
 }
 
-/** Where it is and whose it is stands before many a message: what follows is what people look for. */
+/** Many messages begin with their place and their owner: people search for what follows. */
 const PLACE = /^(?:\[…\] )?(?:…(?: …)*: |: )?/;
 
 /** Every message of src, by file; a message that only quotes another program is left out. */
@@ -223,14 +223,14 @@ export function allMessages(): Message[] {
     .sort()
     .flatMap((file) => new Source(file).messages())
     .map(({ place, code, text }) => ({ place, code, text: (text.replace(PLACE, '').split('\n')[0] ?? '').trim() }));
-  // Of two with the same text, the one with a code counts.
+  // Of two messages with the same text, the one with a code is kept.
   const unique = new Map(
     found.toSorted((a, b) => Number(!!a.code) - Number(!!b.code)).map((message) => [message.text, message]),
   );
   return [...unique.values()].filter(({ text }) => /\p{L}{3}/u.test(text) && !unique.has(`${text} ${HOLE}`));
 }
 
-/** Whether a row of docs/errors.md shows a message: file, section or option may be in front of it. */
+/** Whether a row of docs/errors.md shows a message: file, section or option may precede it. */
 export function isMessage(row: string, message: string): boolean {
   const pattern = message
     .split(HOLE)

@@ -1,5 +1,5 @@
 /**
- * Follows a page of the documentation on a machine of its own: writes the files that the page shows, types its commands, and
+ * Follows a page of the documentation on its own machine: writes the files that the page shows, types its commands, and
  * compares what they print with what the page shows. Packages are this repository's own node_modules.
  */
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
@@ -11,22 +11,22 @@ import type { Program, ProgramOptions } from '../programs/program.ts';
 import { type Block, type Command, commandsOf, isAnswer } from './documentation.ts';
 import { CLONE, FreshMachine } from './fresh-machine.ts';
 
-/** Where the pages say that paster is installed. */
+/** Where paster is installed according to the pages. */
 const INSTALLED = '/srv/shop/node_modules/paster';
 
-/** Commands that stay in the foreground: the page goes on in another terminal. */
+/** Commands that stay in the foreground, so the page continues in another terminal. */
 const STAYS = /^nginx -c |(?:\bpaster serve |^\.\/\S+\.ini\b)(?!.*(?: (?:start|stop|restart|status)\b|--daemon))/;
 
 /** Commands that are repeated until they print what the page shows, because a reload or a line of a log takes time. */
 const LOOKS = /^(?:curl|tail|cat) /;
 const TRIES = 60;
 
-/** Milliseconds until a program has said what the page shows, and goes on. */
+/** Milliseconds until a program has printed what the page shows, and continues. */
 const LONGEST_SILENCE = 30_000;
 
 const NPX = `#!/bin/sh\ncase "$1" in --package=*) shift ;; esac\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
 const PASTER = `#!/bin/sh\nexec '${process.execPath}' ${CLONE}/bin/paster.js "$@"\n`;
-/** Installs by linking: that `npm install` works is tested with the packed package. Builds by copying: `npm run test:tools` has built. */
+/** Links instead of installing, because the packed package tests `npm install`. Copies instead of building, because `npm run test:tools` has built. */
 const NPM = `#!/bin/sh
 case "$1 $2" in
   install*|ci*) echo "added packages"; exit 0 ;;
@@ -35,15 +35,15 @@ esac
 exec npm-itself "$@"
 `;
 
-/** Those that package.json names, and directories of such: what they need themselves is found where the links lead. */
+/** The packages that package.json names, or their scopes: their own dependencies are found where the links lead. */
 const PACKAGES = new Set(
   Object.keys({ ...MANIFEST.dependencies, ...MANIFEST.devDependencies }).map((name) => name.replace(/\/.*/, '')),
 );
 
-/** What is built of a project, in its directory. */
+/** The build of a project, in its directory. */
 export interface ProductProject {
   readonly built: string | undefined;
-  /** The same for a prefix. */
+  /** The build for a prefix. */
   readonly builtBelow: string | undefined;
 }
 
@@ -75,7 +75,7 @@ export class Reader {
     this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: home };
   }
 
-  /** Begins with a project, as `create` writes it: `create` runs for the first reader, and the others get the same files. */
+  /** Starts with a project of `create`, which runs for the first reader; the others get the same files. */
   async createProject(): Promise<void> {
     const directory = this.#machine.outside(this.#cwd);
     if (created !== undefined) return writeFiles(directory, created);
@@ -83,13 +83,13 @@ export class Reader {
     created = readFiles(directory);
   }
 
-  /** Begins with the project that `put` puts into a directory. */
+  /** Starts with the project that `put` puts into a directory. */
   putProject(put: (directory: string) => ProductProject): void {
     const { built = '', builtBelow = '' } = put(this.#machine.outside(this.#cwd));
     Object.assign(this.#env, { BUILT: built, BUILT_BELOW: builtBelow });
   }
 
-  /** @param isTyped whether a command is */
+  /** @param isTyped whether a command is typed */
   async follow(blocks: readonly Block[], isTyped: (command: string) => boolean): Promise<void> {
     try {
       for (const block of blocks) {
@@ -126,14 +126,14 @@ export class Reader {
     }
   }
 
-  /** Waits until it has said what the page shows. */
+  /** Waits until the program has printed what the page shows. */
   async #serve(command: string, wanted: readonly string[]): Promise<void> {
     const program = this.#bash(`exec 2>&1\nexec ${command}`, true);
     this.#serving.push(program);
     await says(program, command, wanted, pattern(wanted));
   }
 
-  /** At a terminal: gives each answer when what stands above it has been said. */
+  /** At a terminal: types each answer when the text above it has been printed. */
   async #converse(command: string, lines: readonly string[]): Promise<void> {
     // A terminal without a size wraps after each character.
     const script = `stty cols 100 rows 40; ${command}`;
@@ -155,7 +155,7 @@ export class Reader {
   }
 }
 
-/** @throws Error where a program does not say what it should. */
+/** @throws Error if a program does not print what it should. */
 async function says(program: Program, command: string, wanted: readonly string[], text: RegExp): Promise<void> {
   const silent = sleep(LONGEST_SILENCE, undefined, { ref: false }).then(() => {
     throw new Error(`$ ${command}\nshould say:\n${wanted.join('\n')}\nsays:\n${program.output}`);
@@ -169,7 +169,7 @@ function faultOf(wanted: readonly string[], stdout: string, status: number | nul
   return `should say:\n${wanted.join('\n')}\nsays:\n${stdout}`;
 }
 
-/** `...` is any text, as a line of its own any lines; 4711 is any process. */
+/** `...` matches any text, and on its own line any lines; 4711 matches any process. */
 function pattern(wanted: readonly string[], isWhole: boolean = false): RegExp {
   const lines = wanted.map((line) => {
     if (line === '...') return '(?:.*\\n)*?';

@@ -1,6 +1,6 @@
 /**
  * Runs a command of paster in the test runner's own process, for tests of what it prints and writes: a process for each takes
- * a tenth of a second of the processor. It is not for commands that wait for something that cannot come, start servers or
+ * a tenth of a second of processor time. It is not for commands that wait for something that cannot happen, start servers or
  * workers, or import modules that change during the test. `check` does here what it does in its child process.
  */
 import { Readable, Writable } from 'node:stream';
@@ -15,12 +15,12 @@ import type { Finished, ProgramOptions } from './program.ts';
 
 let isRunning = false;
 
-/** Takes the same as `paster`, and gives what a program has finished with. */
+/** Takes the same arguments as `paster`, and returns what a finished program does. */
 export async function runHere(
   args: readonly string[],
   { cwd, env, input = '' }: Pick<ProgramOptions, 'cwd' | 'env' | 'input'> = {},
 ): Promise<Finished> {
-  // The working directory and the streams are those of the whole process.
+  // The working directory and the streams belong to the whole process.
   if (isRunning) throw new Error('another command runs here: start a process for one of them');
   isRunning = true;
   const stdout = new Collected();
@@ -28,7 +28,7 @@ export async function runHere(
   const out = (line: string): void => void stdout.write(`${line}\n`);
   const err = (line: string): void => void stderr.write(`${line}\n`);
   const leave = enter(cwd, { NODE_OPTIONS: '', ...env });
-  // Some parts write by themselves: `request` the body of the response, filters what they log.
+  // Some parts write directly: `request` the body of the response, filters what they log.
   const restore = replaceStreams({ stdin: Readable.from([Buffer.from(input)]), stdout, stderr });
   const finished = (status: number): Finished => ({ status, stdout: stdout.text, stderr: stderr.text });
   try {
@@ -54,7 +54,7 @@ async function run(args: readonly string[], console: Console): Promise<number> {
   return checkHere(iniPath(file), assignments, parsed.options, unlimited, console);
 }
 
-/** Keeps what is written to it. */
+/** Records what is written to it. */
 class Collected extends Writable {
   readonly #chunks: Buffer[] = [];
 
@@ -68,7 +68,7 @@ class Collected extends Writable {
   }
 }
 
-/** Exchanges streams of this process. @returns what puts them back */
+/** Replaces streams of this process. @returns a function that restores them */
 function replaceStreams(streams: Readonly<Record<'stdin' | 'stdout' | 'stderr', Readable | Writable>>): () => void {
   const before = Object.keys(streams).map((name) => [name, Object.getOwnPropertyDescriptor(process, name)] as const);
   for (const [name, value] of Object.entries(streams))
@@ -78,7 +78,7 @@ function replaceStreams(streams: Readonly<Record<'stdin' | 'stdout' | 'stderr', 
   };
 }
 
-/** Changes the working directory and variables. @returns what undoes that, and what a command has set itself */
+/** Changes the working directory and variables. @returns a function that undoes that, and the variables that a command has set itself */
 function enter(cwd: string | undefined, env: NodeJS.ProcessEnv): () => void {
   const directory = process.cwd();
   const before = { ...process.env };

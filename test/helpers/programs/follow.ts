@@ -1,5 +1,5 @@
 /**
- * Declares a test for each section of the second level that shows commands. A section begins with the files that the page shows
+ * Declares a test for each second-level section with commands. A section starts with the files that the page shows
  * before its first section, or in a new project if it shows none. Sections with other users need root.
  */
 import { test } from 'vitest';
@@ -15,13 +15,13 @@ import { mayHaveMachine } from '../documentation/fresh-machine.ts';
 import { type ProductProject, Reader } from '../documentation/reader.ts';
 import { requireProgram } from './program.ts';
 
-/** Milliseconds for the longest of them. */
+/** The time limit of the longest of them, in milliseconds. */
 const LIMIT = 180_000;
 
 export interface Following {
-  /** All sections are one way. */
+  /** All sections continue one walk. */
   readonly isOneWay?: boolean;
-  /** Its files are those of a project that is there. */
+  /** The page uses the files of an existing project. */
   readonly isOfProject?: boolean;
   /** Puts the project of the page into a directory, unless its product is not installed. Default: the page shows its files. */
   readonly project?: ((directory: string) => ProductProject) | 'missing' | undefined;
@@ -44,7 +44,7 @@ export function follow(
     test.skipIf(project === 'missing' || !isPossible(blocks) || !mayHaveMachine(isForRoot(blocks)))(
       name,
       async () => {
-        // The pages call their project /srv/shop, also where they make its directory themselves.
+        // The pages call their project /srv/shop, even if they create its directory themselves.
         const reader = await Reader.start(/^mkdir -p shop\//m.test(typedIn(blocks)) ? '/srv' : '/srv/shop');
         if (typeof project === 'function') reader.putProject(project);
         else if (ofProject && !/ create /.test(typedIn(blocks))) await reader.createProject();
@@ -66,7 +66,7 @@ function ways(page: string, isOneWay: boolean): Way[] {
   });
 }
 
-/** Programs of the system that a page's commands are about. */
+/** Programs of the system that the commands of a page need. */
 const PROGRAMS = ['apache2', 'caddy', 'curl', 'fish', 'git', 'haproxy', 'lighttpd', 'nginx', 'openssl', 'zsh'];
 
 function commandsIn(blocks: readonly Block[]): Command[] {

@@ -1,4 +1,4 @@
-/** The package as its users get it: the packed tarball, in a project of its own. */
+/** The package as its users get it: the packed tarball, installed in its own project. */
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
@@ -12,17 +12,17 @@ interface Manifest {
 
 export const MANIFEST = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Manifest;
 
-/** The environment of a program that reaches a registry: see vitest.config.ts. */
+/** The environment of a program that connects to a registry: see vitest.config.ts. */
 export const ONLINE = { NODE_EXTRA_CA_CERTS: process.env['TEST_EXTRA_CA_CERTS'] };
 
-/** Runs a program to its end. @throws Error with what it said if it fails. */
+/** Runs a program until it ends. @throws Error with its output if it fails. */
 export async function run(file: string, args: readonly string[], options: ProgramOptions): Promise<Finished> {
   const finished = await new Program(file, args, options).finished();
   if (finished.status !== 0) throw new Error(`${file} ${args.join(' ')}: ${finished.stdout}${finished.stderr}`);
   return finished;
 }
 
-/** Packs what is built. @returns The tarball in that directory. */
+/** Packs the build. @returns The tarball in that directory. */
 export async function pack(directory: string): Promise<string> {
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', directory];
   const { stdout } = await run('npm', args, { cwd: ROOT });
@@ -38,7 +38,7 @@ async function unpack(tarball: string, directory: string): Promise<string> {
   return installed;
 }
 
-/** A project in which a tarball of the package is installed, with its dependencies, links to ours, and `others` of ours. */
+/** A project with a tarball of the package installed, with its dependencies as links to ours, and `others` of ours. */
 export async function project(
   tarball: string,
   files: Readonly<Record<string, string>> = {},

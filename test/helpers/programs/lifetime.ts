@@ -5,16 +5,16 @@ type End = () => unknown;
 
 let suite: End[] | undefined;
 
-/** Runs `end` when the test is over; called by what `beforeSuite` runs, when the suite is. */
+/** Runs `end` when the test is over, or, if `beforeSuite` is running, when the suite is. */
 export function whenOver(end: End): void {
   if (suite === undefined) onTestFinished(async () => void (await end()));
   else suite.push(end);
 }
 
 /**
- * Starts something before the tests of the surrounding suite; what it brings along ends after them, the last first.
+ * Starts something before the tests of the surrounding suite; what it has started ends after them, the last first.
  *
- * @param limit milliseconds that it may take, where that is more than usual
+ * @param limit milliseconds that it may take, if that is more than usual
  */
 export function beforeSuite(start: () => Promise<void>, limit?: number): void {
   const ends: End[] = [];

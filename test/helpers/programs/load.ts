@@ -1,13 +1,13 @@
 /**
- * Load on a server, without a pause, until it is stopped or has asked often enough; every byte of every answer is
- * checked. It is for the application below, which says in each answer what it was asked, and by whom it was answered.
+ * Continuous load on a server, until it is stopped or has sent enough requests; every byte of every response is
+ * checked. It needs the application below, whose responses contain the request and the process that responded.
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * The text of a module whose application answers with this version.
- * @param journal a file where it writes down who gets which request, before anything else
+ * The text of a module whose application includes this version in its responses.
+ * @param journal a file in which it records which process gets which request, before anything else
  */
 export function echoingApp(version: string, journal?: string): string {
   const note = journal ? `writeSync(journal, process.pid + ' ' + req.url + '\\n');` : '';
@@ -29,15 +29,15 @@ export default (req, res) => {
 }
 
 export interface LoadOptions {
-  /** How many ask at the same time. */
+  /** Number of concurrent clients. */
   readonly clients?: number;
-  /** A connection for each client, or for each request. */
+  /** One connection for each client, or for each request. */
   readonly keepAlive?: boolean;
-  /** Milliseconds that a client rests after each answer. */
+  /** Milliseconds that a client waits after each response. */
   readonly pause?: number;
 }
 
-/** An answer that did not come, or that was not the one to this request. */
+/** A response that did not arrive, or that belongs to another request. */
 export interface Failure {
   readonly method: 'GET' | 'POST';
   readonly reason: string;
@@ -51,7 +51,7 @@ export class Load {
   readonly versions = new Set<string>();
   readonly workers = new Set<number>();
   answered = 0;
-  /** As in the options; it can be changed. */
+  /** The pause of the options; it can be changed. */
   pause: number;
   readonly #url: string;
   readonly #running: Promise<unknown>;
@@ -63,7 +63,7 @@ export class Load {
     this.#running = Promise.all(Array.from({ length: clients }, (_, client) => this.#client(client, keepAlive)));
   }
 
-  /** Resolves when the last answer is there. */
+  /** Resolves when the last response has arrived. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#running;
@@ -87,7 +87,7 @@ export class Load {
     agent.destroy();
   }
 
-  /** @returns Who has answered. */
+  /** @returns the process that has responded. */
   #ask(agent: Agent, path: string, body: Buffer | undefined): Promise<number> {
     return new Promise((resolve, reject) => {
       const method = body ? 'POST' : 'GET';
@@ -120,7 +120,7 @@ export class Load {
 const MAX_REQUESTS = 100_000;
 const PATIENCE_MS = 30_000;
 
-/** None for two of three; the others of all sizes, each byte depending on its place and on who asks. */
+/** No body for two of three requests; the others have all sizes, and each byte depends on its position and on the client. */
 function bodyOf(client: number, round: number): Buffer | undefined {
   if (round % 3 !== 0) return undefined;
   const body = Buffer.allocUnsafe((round * 997) % 20_000);

@@ -1,31 +1,31 @@
 /**
- * Several machines on this one: network namespaces, joined by a bridge in one of their own, where this user may make
- * them; loopback addresses elsewhere. What they run is ended with the test, and so are they.
+ * Several machines on this one: network namespaces, joined by a bridge in their own namespace, if this user may create
+ * them; otherwise loopback addresses. They and their programs end with the test.
  */
 import { execFileSync } from 'node:child_process';
 import { whenOver } from './lifetime.ts';
 import { Program, type ProgramOptions, requireProgram } from './program.ts';
 
 export interface Machine {
-  /** Its own, an IPv4 address; on it alone its programs listen, and from it they connect. */
+  /** The machine's own IPv4 address: its programs listen only there, and connect from there. */
   readonly address: string;
-  /** Runs a program there, in a process group of its own. */
+  /** Runs a program on the machine, in its own process group. */
   run(file: string, args: readonly string[], options?: ProgramOptions): Program;
-  /** Cuts the machine off: its packets and those for it are lost, and no connection gets an error. */
+  /** Cuts the machine off: packets from it and to it are lost, and no connection gets an error. */
   silence(): void;
-  /** Ends the silence. */
+  /** Reconnects the machine. */
   speak(): void;
 }
 
-/** How machines are made: what a test has run on. */
+/** The technique behind the machines, which a test runs with. */
 export type MachineKind = 'network namespaces' | 'loopback addresses';
 
-/** The kinds that this user may make. */
+/** The kinds that this user may create. */
 export function machineKinds(): MachineKind[] {
   return mayMakeNamespaces() ? ['network namespaces', 'loopback addresses'] : ['loopback addresses'];
 }
 
-/** @returns So many; the test's own process can reach each of them. */
+/** @returns This number of machines; the test's own process can reach each of them. */
 export function makeMachines(kind: MachineKind, count: number): Machine[] {
   return kind === 'network namespaces' ? namespaces(count) : loopbackAddresses(count);
 }
@@ -47,14 +47,14 @@ function mayMakeNamespaces(): boolean {
     try {
       ip('netns', 'del', name);
     } catch {
-      // It was never there.
+      // It never existed.
     }
   }
 }
 
 let networks = 0;
 
-/** One network for each process and call, of the addresses for benchmarks (RFC 2544), which no real host has. */
+/** One network for each process and call, from the addresses for benchmarks (RFC 2544), which no real host has. */
 function nextNetwork(): string {
   const number = (process.pid * 7 + networks++) % 512;
   return `198.${18 + (number >> 8)}.${number & 255}`;
@@ -72,7 +72,7 @@ function namespaces(count: number): Machine[] {
   namespace(hub);
   ip('-n', hub, 'link', 'add', 'hub', 'type', 'bridge');
   ip('-n', hub, 'link', 'set', 'hub', 'up');
-  // The test's own end. It goes with the namespace of the other one.
+  // The test's own end of the cable. It is removed with the namespace of the other end.
   ip('-n', hub, 'link', 'add', 'test', 'type', 'veth', 'peer', 'name', own, 'netns', String(process.pid));
   ip('-n', hub, 'link', 'set', 'test', 'master', 'hub', 'up');
   ip('addr', 'add', `${network}.1/24`, 'dev', own);
@@ -88,7 +88,7 @@ function namespaces(count: number): Machine[] {
     ip('-n', name, 'link', 'set', 'eth0', 'up');
     return {
       address,
-      // What `ip netns exec` runs takes its place: the pid is the program's.
+      // `ip netns exec` replaces itself by the program, so the PID is the program's.
       run: (file, args, options) =>
         new Program('ip', ['netns', 'exec', name, file, ...args], { ...options, ownGroup: true }),
       silence: () => ip('-n', hub, 'link', 'set', cable, 'nomaster'),
@@ -111,7 +111,7 @@ function loopbackAddresses(count: number): Machine[] {
         programs.push(program);
         return program;
       },
-      // No cable can be pulled: connections are accepted, and nothing comes.
+      // There is no cable to disconnect: connections are accepted, and nothing arrives.
       silence: () => signal('SIGSTOP'),
       speak: () => signal('SIGCONT'),
     };

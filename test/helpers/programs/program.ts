@@ -1,4 +1,4 @@
-/** Programs that a test starts: their output is kept, they are waited for, and they end with the test, by pid. */
+/** Programs that a test starts: they record their output, can be waited for, and end with the test, by PID. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
@@ -21,9 +21,9 @@ export interface ProgramOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string;
-  /** Leave standard input open, for `type`. */
+  /** Leaves standard input open, for `type`. */
   readonly typing?: boolean;
-  /** Make it the first of a process group, which can be sent signals as one. */
+  /** Makes it the leader of a process group, which can be sent signals as a whole. */
   readonly ownGroup?: boolean;
 }
 
@@ -39,7 +39,7 @@ export class Program {
   stderr = '';
   readonly #exited: Promise<unknown>;
   readonly #closed: Promise<unknown>;
-  /** Fires at the next output, and when there is no more. */
+  /** Fires at the next output, and at the end of the output. */
   #news = signal();
   #isOver = false;
 
@@ -106,16 +106,16 @@ export class Program {
     return this.finished();
   }
 
-  /** To it and all processes that it has started, where it has a group of its own; to whom it still concerns. */
+  /** Sends a signal to the program and all its children, if it has its own group. */
   signalGroup(signal: NodeJS.Signals): void {
     try {
       process.kill(-this.pid, signal);
     } catch {
-      // All have ended.
+      // All of them have ended.
     }
   }
 
-  /** Lets it end its own children, unless it takes its time. */
+  /** Lets the program end its own children, and kills it if that takes too long. */
   async #clean(): Promise<void> {
     if (this.#alive) this.child.kill('SIGINT');
     await Promise.race([this.#exited, sleep(3000)]);
@@ -129,7 +129,7 @@ export class Program {
 
   async finished(): Promise<Finished> {
     await this.#exited;
-    // The rest of the output; but a grandchild that is still ending may hold the pipes.
+    // The rest of the output; a grandchild that is still ending may keep the pipes open.
     await Promise.race([this.#closed, sleep(1000)]);
     return { status: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };
   }
@@ -140,7 +140,7 @@ export function paster(args: readonly string[], options?: ProgramOptions): Progr
   return new Program(process.execPath, [PASTER, ...args], options);
 }
 
-/** The user nobody, with root's right to read: the clone may be in a directory of root's. */
+/** The user nobody, with root's right to read, because only root may be able to read the clone. */
 const AS_NOBODY = [
   '--reuid=65534',
   '--regid=65534',
@@ -162,7 +162,7 @@ export async function serve(args: readonly string[], options?: ProgramOptions): 
   return Object.assign(program, { url });
 }
 
-/** Whether a process exists; one that has ended and is not collected yet does not count. */
+/** Whether a process is running; a zombie is not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -173,13 +173,13 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Below the ports that systems give to outgoing connections and to `listen(0)`, so that neither can take one before it is used. */
+/** Below the ports that systems assign to outgoing connections and to `listen(0)`, so that neither takes one before it is used. */
 const FIRST_PORT = 10_000;
 const PORTS_PER_PROCESS = 2000;
 
 let nextPort = Math.floor(Math.random() * PORTS_PER_PROCESS);
 
-/** A TCP port on which no program listens. Each of the test runner's processes takes from a range of its own. */
+/** A TCP port on which no program listens. Each process of the test runner uses its own range. */
 export async function freePort(): Promise<number> {
   const range = FIRST_PORT + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 10) * PORTS_PER_PROCESS;
   for (;;) {
@@ -196,7 +196,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** The path of a system program, also where /usr/sbin is not on the PATH. */
+/** The path of a system program, even if /usr/sbin is not in PATH. */
 export function findProgram(name: string): string | undefined {
   const path = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`;
   for (const directory of path.split(delimiter)) {
@@ -205,7 +205,7 @@ export function findProgram(name: string): string | undefined {
       accessSync(file, constants.X_OK);
       return file;
     } catch {
-      // Not here.
+      // It is not in this directory.
     }
   }
   return undefined;
@@ -223,21 +223,21 @@ export function needProgram(name: string): string {
   return program;
 }
 
-/** Ends the running test: it is reported as skipped, with the reason. */
+/** Ends the running test, which is reported as skipped with the reason. */
 function skipTest(reason: string): never {
   const running = TestRunner.getCurrentTest();
   if (running?.type !== 'test') throw new Error(`${reason}, outside of a test`);
   return running.context.skip(reason);
 }
 
-/** The same as `requireProgram` for what `npm run test:tools` installs: `node 24`, `pnpm`, `express`. */
+/** Like `requireProgram`, for what `npm run test:tools` installs: `node 24`, `pnpm`, `express`. */
 export function requireTool(name: string): string | undefined {
   const tool = [...TOOLS, ...PRODUCTS].find((each) => each.name === name);
   const file = tool && join(toolDirectory(tool), tool.file);
   return required(name, file !== undefined && existsSync(file) ? file : undefined);
 }
 
-/** Whether this is root, for a test of what only root can do. Otherwise the test is skipped, and in CI it fails. */
+/** Whether this is root, for tests of what only root can do. Otherwise the test is skipped, and in CI it fails. */
 export function requireRoot(): boolean {
   return required('root', process.getuid?.() === 0 ? 'root' : undefined) !== undefined;
 }
@@ -249,7 +249,7 @@ function required(name: string, found: string | undefined): string | undefined {
   return undefined;
 }
 
-/** Waits until `probe` gives something. */
+/** Waits until `probe` returns a truthy value. */
 export async function eventually<T>(probe: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   for (;;) {
     const value = await probe();

@@ -1,4 +1,4 @@
-/** Something that happens in one place and is waited for in another, such as a request that has reached its application. */
+/** An event that happens in one place and is waited for in another, such as a request that has reached its application. */
 export interface Signal {
   readonly fired: Promise<void>;
   readonly fire: () => void;

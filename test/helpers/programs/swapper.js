@@ -1,7 +1,7 @@
 /**
  * The attacker of swapper.ts: as an ordinary user, replaces what is in its directory by links and other files as fast as it
- * can, and at times the directory itself by a link to the directory of a file of root's.
- * Arguments: its directory, the file of root's, and the names to replace. Default: the names that it finds.
+ * can, and sometimes the directory itself by a link to the directory of a file of root.
+ * Arguments: its directory, the file of root, and the names to replace. Default: the names that it finds.
  */
 import { execFileSync } from 'node:child_process';
 import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ function attempt(work) {
   try {
     work();
   } catch {
-    // Root was quicker, or the system forbids it.
+    // Root was faster, or the system forbids it.
   }
 }
 
@@ -46,7 +46,7 @@ function found() {
   }
 }
 
-// An orphan would go on for ever.
+// An orphan would run forever.
 const parent = process.ppid;
 process.stdout.write('swapping\n');
 while (process.ppid === parent) {

@@ -1,5 +1,5 @@
 /**
- * An attacker: a program of an ordinary user that keeps replacing what is in a directory by links to a file of root's and by
+ * An attacker: a program of an ordinary user that keeps replacing what is in a directory by links to a file of root and by
  * other files, while root works there.
  */
 import { spawn } from 'node:child_process';
@@ -25,9 +25,9 @@ export const SECRET = 'of root alone\n';
 const PROGRAM = fileURLToPath(new URL('swapper.js', import.meta.url));
 
 export interface Swapped {
-  /** Of the attacker, in a directory of the attacker's. */
+  /** A file of the attacker, in one of the attacker's directories. */
   readonly directory: string;
-  /** What the attacker has changed that only root may change; also if the attacker has ended. */
+  /** What the attacker has changed although only root may change it; also after the attacker has ended. */
   harm(): string[];
   stop(): Promise<void>;
 }

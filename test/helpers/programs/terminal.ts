@@ -1,4 +1,4 @@
-/** `paster` at a pseudo-terminal of util-linux's `script`, as a user sees it. */
+/** `paster` at a pseudo-terminal, made by `script` of util-linux, as a user sees it. */
 import { join } from 'node:path';
 import { needProgram, Program, type ProgramOptions, ROOT } from './program.ts';
 
@@ -13,7 +13,7 @@ export function atTerminal(args: readonly string[], options: ProgramOptions = {}
   });
 }
 
-/** What a terminal shows of an output: without colours and carriage returns. */
+/** What a terminal shows of the output: without colours and carriage returns. */
 export function shown(output: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colours begin with one.
   return output.replace(/\x1b\[[\d;]*m/g, '').replaceAll('\r', '');

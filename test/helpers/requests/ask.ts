@@ -1,4 +1,4 @@
-/** One HTTP request as a client that changes nothing: fetch would tidy the path up, and hide a broken answer's start. */
+/** One HTTP request of a client that changes nothing: fetch would normalize the path, and hide the start of an aborted response. */
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 
@@ -7,7 +7,7 @@ export interface Question {
   readonly headers?: OutgoingHttpHeaders;
   /** The client's own address: any of 127.0.0.0/8. */
   readonly localAddress?: string;
-  /** Several pieces: sent in chunks, without a Content-Length. */
+  /** If there are several chunks, they are sent without a Content-Length. */
   readonly body?: Buffer | string | readonly (Buffer | string)[];
 }
 
@@ -15,11 +15,11 @@ export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** The answer came to its end. */
+  /** Whether the response is complete. */
   readonly complete: boolean;
 }
 
-/** @param path as it is to stand in the request line. @throws Error where no answer begins. */
+/** @param path exactly as sent in the request line. @throws Error if no response begins. */
 export function ask(
   origin: string,
   path: string,
@@ -51,7 +51,7 @@ export function ask(
   });
 }
 
-/** The first bytes of an answer that may never end. The client leaves when `leave` is called. */
+/** The first bytes of a response that may never end. The client disconnects when `leave` is called. */
 export function askForStart(
   origin: string,
   path: string,

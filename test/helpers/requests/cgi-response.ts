@@ -1,7 +1,7 @@
-/** What a web server reads from a CGI program: the answer's head and body (RFC 3875 section 6). */
+/** What a web server reads from a CGI program: the head and body of the response (RFC 3875 section 6). */
 
 export interface CgiResponse {
-  /** 0: there was no whole head. */
+  /** 0 if the head is incomplete. */
   readonly status: number;
   readonly rawHeaders: string[];
   readonly headers: Record<string, string>;

@@ -1,4 +1,4 @@
-/** HTTP/2: the HTTP server with `http2 = true`, without TLS, and a client of it; and frames for clients that write their own. */
+/** HTTP/2: the HTTP server with `http2 = true`, without TLS, and its client; and frames for clients that write their own. */
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
@@ -19,7 +19,7 @@ export async function serveHttp2(app: App, log: Logger): Promise<{ readonly host
 
 export interface OverHttp2 {
   readonly client: ClientHttp2Session;
-  /** The server's address with its port. */
+  /** The server's host and port. */
   readonly host: string;
 }
 
@@ -37,13 +37,13 @@ export async function overHttp2(app: App, log = silentLogger): Promise<OverHttp2
 
 const FRAME_TYPES = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, CONTINUATION: 9 } as const;
 
-/** What a client sends first: the preface and a SETTINGS frame (RFC 9113 section 3.4). */
+/** The first bytes of a client: the preface and a SETTINGS frame (RFC 9113 section 3.4). */
 export const PREFACE = Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame('SETTINGS', 0, 0)]);
 
 export const END_STREAM = 1;
 export const END_HEADERS = 4;
 
-/** RFC 9113 section 4.1. */
+/** A frame (RFC 9113 section 4.1). */
 export function frame(
   type: keyof typeof FRAME_TYPES,
   flags: number,
@@ -58,7 +58,7 @@ export function frame(
   return Buffer.concat([head, payload]);
 }
 
-/** `/` of the host `a`, by the static table of HPACK (RFC 7541 appendix A). */
+/** A request for `/` of the host `a`, encoded by the static table of HPACK (RFC 7541 appendix A). */
 export function requestHeaders(method: 'GET' | 'POST'): Buffer {
   return Buffer.from([method === 'GET' ? 0x82 : 0x83, 0x86, 0x84, 0x41, 1, 0x61]);
 }

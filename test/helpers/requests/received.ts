@@ -1,7 +1,7 @@
-/** What comes over a connection. */
+/** Reads from a connection. */
 import type { Socket } from 'node:net';
 
-/** Resolves when so many characters have come. */
+/** Resolves when this number of characters has arrived. */
 export function received(socket: Socket, length: number): Promise<string> {
   return new Promise((resolve) => {
     let text = '';

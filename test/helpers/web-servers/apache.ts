@@ -1,6 +1,6 @@
 /**
- * The real Apache 2.4 with the event MPM, in a directory of its own. Apache does not serve as root: started by root, it
- * runs as www-data, with the right to reach the test's private directories.
+ * The real Apache 2.4 with the event MPM, in its own directory. Apache does not serve as root: started by root, it
+ * runs as www-data, with permission to access the test's private directories.
  */
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { type RunningWebServer, running } from './web-server.ts';
 const MODULES = ['mpm_event', 'authz_core', 'alias', 'env', 'setenvif', 'ssl', 'socache_shmcb'];
 const LIBRARY = '/usr/lib/apache2/modules';
 
-/** As www-data, but as able to read and write as root. */
+/** Runs as www-data, but can read and write like root. */
 const AS_WWW_DATA = [
   '--reuid=www-data',
   '--regid=www-data',
@@ -21,7 +21,7 @@ const AS_WWW_DATA = [
   '--ambient-caps=+dac_override',
 ];
 
-/** @param configuration what stands in a virtual host. @param modules what it needs, by name: `proxy_fcgi`. */
+/** @param configuration the content of a virtual host. @param modules the modules that it needs, by name: `proxy_fcgi`. */
 export async function runApache(
   binary: string,
   configuration: string,

@@ -1,4 +1,4 @@
-/** A certificate authority for the time of a test, and certificates that it signs. */
+/** A certificate authority that exists during the test, and certificates that it signs. */
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export class Authority {
     execFileSync(this.#openssl, [...request, '-keyout', this.#key, '-out', this.cert], { stdio: 'ignore' });
   }
 
-  /** @param names as `subjectAltName` has them. @returns the paths of a certificate and its key */
+  /** @param names in the form of `subjectAltName`. @returns the paths of a certificate and its key */
   sign(file: string, commonName: string, names?: string, days = 30): { cert: string; key: string } {
     const [cert, key, request, extensions] = ['pem', 'key', 'csr', 'ext'].map((end) =>
       join(this.#directory, `${file}.${end}`),

@@ -1,4 +1,4 @@
-/** A certificate, made by openssl for the time of a test. */
+/** A certificate that openssl makes for the test. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,11 +7,11 @@ import { needProgram, requireProgram } from '../programs/program.ts';
 export interface Certificate {
   readonly cert: string;
   readonly key: string;
-  /** Both in one file. */
+  /** The path of a file with both. */
   readonly pem: string;
 }
 
-/** Undefined without openssl. */
+/** Returns undefined without openssl. */
 export function optionalCertificate(directory: string): Certificate | undefined {
   return requireProgram('openssl') === undefined ? undefined : makeCertificate(directory);
 }

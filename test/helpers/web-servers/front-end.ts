@@ -1,24 +1,24 @@
-/** Real web servers in front of a FastCGI socket, each on a free loopback port, run as this user in a directory of its own. */
+/** Real web servers in front of a FastCGI socket, each on a free loopback port, run as this user in its own directory. */
 import { runLighttpd } from './lighttpd.ts';
 import { runNginx } from './nginx.ts';
 
 export interface FrontEnd {
-  /** Where the application is, without a slash at the end. */
+  /** The URL of the application, without a trailing slash. */
   readonly url: string;
-  /** Its error log. */
+  /** The path of its error log. */
   readonly errorLog: string;
 }
 
-/** What the web server is to connect to: a Unix socket's path, or `host:port`. */
+/** The upstream of the web server: the path of a Unix socket, or `host:port`. */
 export interface Upstream {
   readonly socket?: string;
   readonly tcp?: { readonly host: string; readonly port: number };
 }
 
-/** nginx with the application at `prefix` (default: the root), connections to it kept alive. */
+/** Starts nginx with the application at `prefix` (default: the root), with keep-alive connections to it. */
 export async function startNginx(binary: string, upstream: Upstream, prefix: string = ''): Promise<FrontEnd> {
   const target = upstream.socket ? `unix:${upstream.socket}` : `${upstream.tcp?.host}:${upstream.tcp?.port}`;
-  // SCRIPT_NAME and PATH_INFO as nginx's own documentation has them for an application below a prefix.
+  // SCRIPT_NAME and PATH_INFO as nginx's own documentation sets them for an application below a prefix.
   const split = prefix === '' ? '' : `fastcgi_split_path_info ^(${prefix})(.*)$;`;
   const names =
     prefix === ''
@@ -43,7 +43,7 @@ export async function startNginx(binary: string, upstream: Upstream, prefix: str
   return { url: `${url}${prefix}`, errorLog };
 }
 
-/** nginx with the application at the root, by SCGI. */
+/** Starts nginx with the application at the root, by SCGI. */
 export async function startNginxForScgi(binary: string, socket: string): Promise<FrontEnd> {
   const params = NGINX_PARAMS.replaceAll('fastcgi_param', 'scgi_param');
   const { url, errorLog } = await runNginx(
@@ -81,12 +81,12 @@ const NGINX_PARAMS = [
   .map((param) => `fastcgi_param ${param};`)
   .join('\n      ');
 
-/** Lighttpd with the application at `prefix`, as in the deployment page that this project comes from. */
+/** Starts Lighttpd with the application at `prefix`, as on the deployment page that this project is based on. */
 export async function startLighttpd(binary: string, upstream: Upstream, prefix: string): Promise<FrontEnd> {
   const target = upstream.socket
     ? `"socket" => "${upstream.socket}"`
     : `"host" => "${upstream.tcp?.host}", "port" => ${upstream.tcp?.port}`;
-  // Mounted at "/", Lighttpd takes the first directory of a path for the script's name unless it is told not to.
+  // Mounted at "/", Lighttpd takes the first directory of a path for the script name, unless configured otherwise.
   const root = prefix === '/' ? ' "fix-root-scriptname" => "enable",' : '';
   const { url, errorLog } = await runLighttpd(
     binary,

@@ -1,4 +1,4 @@
-/** The real HAProxy, run as this user in a directory of its own. */
+/** The real HAProxy, run as this user in its own directory. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
@@ -10,7 +10,7 @@ export interface RunningHaproxy {
   readonly url: string;
 }
 
-/** @param application a line of `fcgi-app`. @param rule one of the frontend, such as `http-request ...`. */
+/** @param application a line of `fcgi-app`. @param rule a line of the frontend, such as `http-request ...`. */
 export async function runHaproxy(
   binary: string,
   socket: string,

@@ -1,4 +1,4 @@
-/** The real Lighttpd, run as this user in a directory of its own. */
+/** The real Lighttpd, run as this user in its own directory. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
@@ -6,7 +6,7 @@ import { freePort, Program } from '../programs/program.ts';
 import { optionalCertificate } from './certificate.ts';
 import { type RunningWebServer, running } from './web-server.ts';
 
-/** @param configuration what an application needs: modules, and where it is mounted. */
+/** @param configuration what an application needs: modules, and its mount. */
 export async function runLighttpd(binary: string, configuration: string): Promise<RunningWebServer> {
   const directory = temporaryDirectory();
   const [port, tlsPort] = [await freePort(), await freePort()];

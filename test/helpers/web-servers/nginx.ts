@@ -1,4 +1,4 @@
-/** The real nginx, run as this user in a directory of its own. */
+/** The real nginx, run as this user in its own directory. */
 import { copyFileSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../directory.ts';
@@ -6,10 +6,10 @@ import { freePort, Program } from '../programs/program.ts';
 import { optionalCertificate } from './certificate.ts';
 import { type RunningWebServer, running } from './web-server.ts';
 
-/** What `include` finds beside the configuration in /etc/nginx. */
+/** The files of /etc/nginx that configurations include. */
 const INCLUDED = ['fastcgi_params', 'scgi_params'];
 
-/** For `http { }`: the directories that nginx was compiled with are root's. */
+/** For `http { }`: only root can write to the directories that nginx was compiled with. */
 export function nginxTemporaryPaths(directory: string): string {
   return ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${directory}/${name};\n`)
@@ -21,7 +21,7 @@ export async function offPort80(configuration: string): Promise<string> {
   return configuration.replace(/^( *listen )\*:80;/m, `$1127.0.0.1:${await freePort()};`);
 }
 
-/** @param configuration what stands within `http { }`; its `listen 80;` becomes free loopback ports, one with TLS. */
+/** @param configuration the content of `http { }`; its `listen 80;` becomes free loopback ports, one with TLS. */
 export async function runNginx(binary: string, configuration: string): Promise<RunningWebServer> {
   const directory = temporaryDirectory();
   const [port, tlsPort] = [await freePort(), await freePort()];

@@ -1,11 +1,11 @@
-/** What all real web servers have in common. */
+/** Shared by all real web servers. */
 import { join } from 'node:path';
 import { eventually, type Program } from '../programs/program.ts';
 
 /** A web server that a test has started. */
 export interface RunningWebServer {
   readonly program: Program;
-  /** Its root, without a slash at the end. */
+  /** Its root URL, without a trailing slash. */
   readonly url: string;
   /** The same with TLS. Without openssl, no server listens there. */
   readonly tlsUrl: string;
@@ -23,7 +23,7 @@ export async function untilAnswering(port: number, program: Program, host: strin
   });
 }
 
-/** A web server on loopback ports that logs errors to a file in `directory`. Resolves when it answers. */
+/** A web server on loopback ports that logs errors to a file in `directory`. Resolves when it responds. */
 export async function running(
   program: Program,
   port: number,
