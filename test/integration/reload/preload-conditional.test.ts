@@ -160,9 +160,7 @@ const SCRIPTS: Readonly<Record<string, Versions>> = {
   })),
 };
 
-test('a module that TypeScript imports only as a type is imported if another module needs it', {
-  timeout: 60_000,
-}, async () => {
+test('a module that TypeScript imports only as a type is imported if another module needs it', async () => {
   const directory = temporaryDirectory({
     'package.json': '{"type": "module"}',
     'x.ini': INI.replace('app.js', 'app.ts'),

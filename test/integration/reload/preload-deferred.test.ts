@@ -105,7 +105,7 @@ async function started(packages: Files, type: string, text: string, ini = INI) {
 const isServing = (program: Program, pid: string) => program.output.includes(`worker ${pid} is ready`);
 
 describe.each(KINDS)('%s', (_what, packages, type) => {
-  test('its imports are imported ahead, as long as it is called', { timeout: 60_000 }, async () => {
+  test('its imports are imported ahead, as long as it is called', async () => {
     const { directory, program } = await started(packages, type, app(0, 'await calls.call()'));
     for (let version = 1; version <= 2; version++) {
       const { count, pid } = await spareWorker(program);
@@ -162,23 +162,19 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     ['a global', "globalThis.deferredTest = 'part';", 'changes globalThis.deferredTest'],
     ['its own entry', type === 'module' ? "import './index.js';" : "require('./index.js');", 'loads .*later/index.js'],
   ];
-  test.each(effects)(
-    'is left out because of its side effects: %s',
-    { timeout: 60_000 },
-    async (_what, part, reason) => {
-      const text = packages['later/part.js'] ?? '';
-      const { directory, program } = await started(
-        { ...packages, 'later/part.js': `${part}\n${text}` },
-        type,
-        app(0, 'await calls.call()'),
-      );
-      await program.says(new RegExp(`later is not imported ahead, nor is what comes after it: it ${reason}`));
-      expect((await spareWorker(program)).count).toBe(2);
-      expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(coldResponse(directory));
-    },
-  );
+  test.each(effects)('is left out because of its side effects: %s', async (_what, part, reason) => {
+    const text = packages['later/part.js'] ?? '';
+    const { directory, program } = await started(
+      { ...packages, 'later/part.js': `${part}\n${text}` },
+      type,
+      app(0, 'await calls.call()'),
+    );
+    await program.says(new RegExp(`later is not imported ahead, nor is what comes after it: it ${reason}`));
+    expect((await spareWorker(program)).count).toBe(2);
+    expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(coldResponse(directory));
+  });
 
-  test('is left out if the factory sets a variable that it reads', { timeout: 60_000 }, async () => {
+  test('is left out if the factory sets a variable that it reads', async () => {
     const part = `${packages['later/part.js']}log.push(process.env.DEFERRED_TEST ?? 'none');\n`;
     const usual = 'await calls.call()';
     const { directory, program } = await started({ ...packages, 'later/part.js': part }, type, app(0, usual));
@@ -189,7 +185,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     await program.says(/later is not imported ahead, .* it reads DEFERRED_TEST, which the application sets/);
   });
 
-  test('is left out if reload_preload_except names it', { timeout: 60_000 }, async () => {
+  test('is left out if reload_preload_except names it', async () => {
     const ini = `${INI}reload_preload_except = later\n`;
     const { program } = await started(packages, type, app(0, 'await calls.call()'), ini);
     await program.says(/later is not imported ahead: it is in reload_preload_except/);
@@ -197,7 +193,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
   });
 });
 
-test('a package that is only resolved is not loaded', { timeout: 60_000 }, async () => {
+test('a package that is only resolved is not loaded', async () => {
   const { directory, program } = await started(AS_COMMON_JS, 'commonjs', app(0, 'calls.call()'));
   const { pid } = await spareWorker(program);
   expect(await save(program, directory, app(1, 'calls.find()'))).toBe(coldResponse(directory));

@@ -59,7 +59,7 @@ export const makeApp = (globals, { greeting, mode }) =>
 });
 
 describe('packages that were imported ahead', () => {
-  test('serve the next version, even if they come after code of the application', { timeout: 60_000 }, async () => {
+  test('serve the next version, even if they come after code of the application', async () => {
     const directory = project();
     const text = (version: number) => app(version, ['plain', './look.js', './global.js', 'other']);
     write(directory, { 'app.js': text(0) });
@@ -70,7 +70,7 @@ describe('packages that were imported ahead', () => {
     expect(program.output).not.toContain('Warning');
   });
 
-  test('print once for each version, before the application does', { timeout: 60_000 }, async () => {
+  test('print once for each version, before the application does', async () => {
     const directory = project();
     write(directory, { 'app.js': text(0) });
     function text(version: number): string {
@@ -89,7 +89,7 @@ describe('packages that were imported ahead', () => {
     expect(printed(program.stderr)).toEqual(['prints', 'prints old', 'prints', 'prints old', 'prints', 'prints old']);
   });
 
-  test.each(['module', 'commonjs'])('serve TypeScript of type %s', { timeout: 60_000 }, async (type) => {
+  test.each(['module', 'commonjs'])('serve TypeScript of type %s', async (type) => {
     const directory = temporaryDirectory({
       'package.json': JSON.stringify({ type }),
       'develop.ini': INI.replace('app.js', 'app.ts'),
@@ -108,7 +108,7 @@ describe('packages that were imported ahead', () => {
     expect(program.output).not.toContain('is not imported ahead');
   });
 
-  test('are dropped when the settings of tsx change', { timeout: 60_000 }, async () => {
+  test('are dropped when the settings of tsx change', async () => {
     const directory = project();
     const text = (version: number) => `import 'plain';
 class Base { set value(value: string) { set = value; } }
@@ -140,7 +140,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(program.output).toMatch(/spare worker \d+ is not used: .*base\.json has changed/);
   });
 
-  test('serve another configuration that loads the same modules', { timeout: 60_000 }, async () => {
+  test('serve another configuration that loads the same modules', async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']), 'next.js': app(1, ['other', 'plain']) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
@@ -182,30 +182,26 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(await save(program, directory, app(4, ['plain']))).toBe(coldResponse(directory));
   });
 
-  test.each(['js', 'cjs'])(
-    'are dropped when one is installed closer to a .%s module',
-    { timeout: 60_000 },
-    async (type) => {
-      const directory = project();
-      const own = type === 'js' ? 'export { where } from "which";\n' : 'exports.where = require("which").where;\n';
-      const packages = (where: string, at = '') => ({
-        [`${at}node_modules/which/package.json`]: '{"name": "which"}',
-        [`${at}node_modules/which/index.js`]: `exports.where = '${where}';\n`,
-      });
-      const text = (version: number) => app(version, ['plain', `{ where } from "./inner/own.${type}"`], ['where']);
-      write(directory, { ...packages('outer'), [`inner/own.${type}`]: own, 'app.js': text(0) });
-      const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-      await spareIsReady(program, 0);
-      expect(await save(program, directory, text(1))).toContain('outer');
-      await spareIsReady(program, 1);
-      write(directory, packages('inner', 'inner/'));
-      const body = await save(program, directory, text(2));
-      expect(body).toContain('inner');
-      expect(body).toBe(coldResponse(directory));
-    },
-  );
+  test.each(['js', 'cjs'])('are dropped when one is installed closer to a .%s module', async (type) => {
+    const directory = project();
+    const own = type === 'js' ? 'export { where } from "which";\n' : 'exports.where = require("which").where;\n';
+    const packages = (where: string, at = '') => ({
+      [`${at}node_modules/which/package.json`]: '{"name": "which"}',
+      [`${at}node_modules/which/index.js`]: `exports.where = '${where}';\n`,
+    });
+    const text = (version: number) => app(version, ['plain', `{ where } from "./inner/own.${type}"`], ['where']);
+    write(directory, { ...packages('outer'), [`inner/own.${type}`]: own, 'app.js': text(0) });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+    await spareIsReady(program, 0);
+    expect(await save(program, directory, text(1))).toContain('outer');
+    await spareIsReady(program, 1);
+    write(directory, packages('inner', 'inner/'));
+    const body = await save(program, directory, text(2));
+    expect(body).toContain('inner');
+    expect(body).toBe(coldResponse(directory));
+  });
 
-  test('stay out of an error, and serve its correction', { timeout: 60_000 }, async () => {
+  test('stay out of an error, and serve its correction', async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
@@ -216,9 +212,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     expect(await save(program, directory, app(1, ['other', 'plain']))).toBe(coldResponse(directory));
   });
 
-  test('are none with reload_preload = off, and exclude those of reload_preload_except', {
-    timeout: 60_000,
-  }, async () => {
+  test('are none with reload_preload = off, and exclude those of reload_preload_except', async () => {
     const directory = project();
     write(directory, {
       'app.js': app(0, ['plain', 'other']),

@@ -78,7 +78,7 @@ async function started(own: string): Promise<Site> {
   return { directory, program, save };
 }
 
-test('packages see changed variables, even those that V8 reads itself', { timeout: 60_000 }, async () => {
+test('packages see changed variables, even those that V8 reads itself', async () => {
   const usual = "require('log'); 1; require('zone'); require('variable');\n";
   const { directory, program, save } = await started(usual);
   const set = "process.env.PRELOAD_STATE = 'own';";
@@ -124,7 +124,7 @@ const GLOBALS: readonly (readonly [what: string, usual: string, changing: string
 ];
 
 describe('the application changes', () => {
-  test.each(GLOBALS)('%s', { timeout: 60_000 }, async (_what, usual, changing, change) => {
+  test.each(GLOBALS)('%s', async (_what, usual, changing, change) => {
     const { directory, program, save } = await started(usual);
     expect(await save(usual)).toBe(coldResponse(directory));
     expect(await save(changing)).toBe(coldResponse(directory));
@@ -132,7 +132,7 @@ describe('the application changes', () => {
   });
 });
 
-test('packages that read what may change are not imported ahead', { timeout: 60_000 }, async () => {
+test('packages that read what may change are not imported ahead', async () => {
   const usual = "require('program'); require('settings'); require('above');\n";
   const { directory, program, save } = await started(usual);
   await program.says(/program is not imported ahead, nor is what comes after it: it runs cat/);
@@ -144,9 +144,7 @@ test('packages that read what may change are not imported ahead', { timeout: 60_
   await program.says(/above is not imported ahead, nor is what comes after it: it reads .*\/preload-state\.json/);
 });
 
-test('a package that comes first may read files, and is imported again when they change', {
-  timeout: 60_000,
-}, async () => {
+test('a package that comes first may read files, and is imported again when they change', async () => {
   const usual = "require('dotenv'); require('variable'); 1; require('zone');\n";
   const { directory, program, save } = await started(usual);
   for (const files of [{}, { '.env': 'one' }, { '.env': 'two' }]) {
@@ -156,7 +154,7 @@ test('a package that comes first may read files, and is imported again when they
   expect(program.output).not.toContain('not imported ahead');
 });
 
-test('packages of a program see its arguments and its working directory', { timeout: 60_000 }, async () => {
+test('packages of a program see its arguments and its working directory', async () => {
   const directory = temporaryDirectory();
   const ini = (args: string) =>
     `[app:main]\nuse = listen:./server.js\nargs = ${args}\ncwd = inner\n[server:main]\nuse = npm:paster#http\nport = 0\n`;

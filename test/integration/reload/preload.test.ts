@@ -99,7 +99,7 @@ describe('the application sees the same as after a cold start', () => {
     }
   });
 
-  test('the import of a package waits for something that the application does', { timeout: 60_000 }, async () => {
+  test('the import of a package waits for something that the application does', async () => {
     const directory = project();
     const text = (version: number) => app(version, ['plain', './setup.js', 'waits']);
     write(directory, { 'app.js': text(0) });
@@ -115,7 +115,7 @@ describe('the application sees the same as after a cold start', () => {
     expect(program.output).not.toMatch(/SIGKILL|a worker ended/);
   });
 
-  test('a save while the spare worker imports a package', { timeout: 60_000 }, async () => {
+  test('a save while the spare worker imports a package', async () => {
     const directory = project();
     write(directory, {
       'node_modules/order/index.js': 'exports.order = [];',
@@ -135,7 +135,7 @@ require('./part.js');`,
     expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
   });
 
-  test('a package reads a file of the project, which then changes', { timeout: 60_000 }, async () => {
+  test('a package reads a file of the project, which then changes', async () => {
     const directory = project();
     const text = (version: number) => app(version, ['{ text } from "reads-file"', 'plain'], ['text']);
     write(directory, { 'app.js': text(0) });
@@ -150,7 +150,7 @@ require('./part.js');`,
     );
   });
 
-  test('a package reads a file of its own that is not a module, which then changes', { timeout: 60_000 }, async () => {
+  test('a package reads a file of its own that is not a module, which then changes', async () => {
     const directory = project();
     const data = 'node_modules/reads-data/data.txt';
     const text = (version: number) => app(version, ['./look.js', '{ text } from "reads-data"', 'plain'], ['text']);
