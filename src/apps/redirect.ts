@@ -90,7 +90,7 @@ function parseRedirectTarget(to: string): RedirectTarget {
   // A browser reads "//host" and "/\host" as another host.
   const isPath = origin === '' && path !== '' && !/^\/[/\\]/.test(path);
   if (!isUrl && !isPath) {
-    throw new ConfigError('PASTER_REDIRECT', `to: "${to}" is no URL to redirect to`, {
+    throw new ConfigError('PASTER_REDIRECT', `to: "${to}" is not a URL to redirect to`, {
       setting: 'to',
       hint: 'allowed: http://host/path, https://host/path, or a path that begins with one slash',
     });

@@ -110,7 +110,7 @@ function mapOf(entries: readonly (readonly [key: string, app: App])[], fallback:
   for (const [key, app] of entries) {
     const mountPoint = parseKey(key);
     if (!mountPoint) {
-      throw new ConfigError('PASTER_URLMAP_KEY', `"${key}" is no place to mount an application at`, {
+      throw new ConfigError('PASTER_URLMAP_KEY', `"${key}" is not a place to mount an application at`, {
         hint: 'allowed: /prefix, domain NAME [port N] /prefix, http://NAME[:N]/prefix',
       });
     }

@@ -107,7 +107,7 @@ async function serve(args: readonly string[], options: Options, console: Console
   if (served.note !== undefined && !role && !flagOption(options, 'quiet')) console.err(served.note);
   const request = { ...(await requestOf(served, word ? rest.slice(1) : rest, options, console)), ...role?.files };
   if (action !== undefined && request.reload) {
-    throw usage('--daemon and --reload exclude each other', 'to reload a server in the background, send it HUP');
+    throw usage('--daemon and --reload are mutually exclusive', 'to reload a server in the background, send it HUP');
   }
   // A process with a role was started by one of those in the background.
   if (action === undefined || role) return runForeground(request, role ?? {}, console);
@@ -122,7 +122,7 @@ function actionOf(word: Action | undefined, options: Options): Action | undefine
   if (flagOption(options, 'status')) actions.add('status');
   if (flagOption(options, 'stopDaemon')) actions.add('stop');
   const [first, second] = actions;
-  if (second) throw usage(`${first} and ${second} exclude each other`);
+  if (second) throw usage(`${first} and ${second} are mutually exclusive`);
   return first ?? (flagOption(options, 'daemon') ? 'start' : undefined);
 }
 
@@ -187,7 +187,7 @@ async function localCertificateOption(options: Options, console: Console): Promi
   const other = ['user', 'group', 'socket'].find((name) => textOption(options, name) !== undefined);
   if (other !== undefined) {
     throw usage(
-      `--https and --${other} exclude each other`,
+      `--https and --${other} are mutually exclusive`,
       '--https is for development: in production, set ssl_cert and ssl_key',
     );
   }

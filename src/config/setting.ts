@@ -392,7 +392,9 @@ export function oneOf<const T extends string>(...words: readonly T[]): SettingTy
       const word = words.find((each) => each === value.trim());
       if (word === undefined) {
         const meant = nearest(value, words);
-        throw new Error(`"${value}" is none of them${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`);
+        throw new Error(
+          `"${value}" is not an allowed value${meant === undefined ? '' : ` (did you mean "${meant}"?)`}`,
+        );
       }
       return word;
     },

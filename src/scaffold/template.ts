@@ -152,7 +152,7 @@ async function readPackageTemplate(
   if (inside.startsWith('..') || isAbsolute(inside) || !isExistingDirectory(directory)) {
     throw new ConfigError(
       'PASTER_TEMPLATE',
-      `the package "${packageName}" declares a template "${name}" that is no directory in it: ${directory}`,
+      `the package "${packageName}" declares a template "${name}" that is not a directory of the package: ${directory}`,
     );
   }
   return { ...(await readTemplate(name, directory)), package: packageName, root };

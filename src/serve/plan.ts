@@ -111,7 +111,7 @@ export interface PlanOptions {
   readonly envFiles?: readonly string[];
 }
 
-/** @throws UsageError for an unknown server type, or options that exclude each other. */
+/** @throws UsageError for an unknown server type, or options that are mutually exclusive. */
 export async function planOf(
   spec: string,
   globalConf: Settings,
@@ -124,7 +124,7 @@ export async function planOf(
   const isConfig = uri === undefined || uri.scheme === 'config';
   if (serverType !== undefined) {
     if (serverNames.length > 0) {
-      throw new UsageError('PASTER_USAGE', '--server and --server-name exclude each other', {
+      throw new UsageError('PASTER_USAGE', '--server and --server-name are mutually exclusive', {
         hint: 'a server by its type has no section',
       });
     }
@@ -172,7 +172,7 @@ function checkOverrides(overrides: AddressOverrides): void {
   }
   const [tcp] = (['host', 'port'] as const).filter((name) => overrides[name] !== undefined);
   if (tcp !== undefined && overrides.socket !== undefined) {
-    throw new UsageError('PASTER_USAGE', `--socket and --${tcp} exclude each other`, { hint: 'keep one of them' });
+    throw new UsageError('PASTER_USAGE', `--socket and --${tcp} are mutually exclusive`, { hint: 'keep one of them' });
   }
 }
 

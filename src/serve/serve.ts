@@ -135,7 +135,7 @@ function refuseWithoutWeb({ plan, open, inspect }: ServeRequest): void {
   if (asked === undefined) return;
   const option = without?.includes(WEB) ? '--without' : only && '--only';
   const reason = option === undefined ? 'the INI file has no [server:main]' : `${option} leaves the web server out`;
-  throw new UsageError('PASTER_USAGE', `serve: ${asked} has no meaning: ${reason}`, { hint: 'leave it out' });
+  throw new UsageError('PASTER_USAGE', `serve: ${asked} does not apply: ${reason}`, { hint: 'leave it out' });
 }
 
 /** @throws UsageError for options that make no sense for a process that serves one request. */
@@ -153,7 +153,7 @@ function refuseForOneRequest(
     ['--daemon', role === 'daemon'],
   ].find(([, isAsked]) => isAsked);
   if (!asked) return;
-  throw new UsageError('PASTER_USAGE', `serve: CGI serves one request and ends: ${asked[0]} has no meaning`, {
+  throw new UsageError('PASTER_USAGE', `serve: CGI serves one request and ends: ${asked[0]} does not apply`, {
     hint: 'leave it out',
   });
 }

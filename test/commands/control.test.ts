@@ -48,7 +48,7 @@ test('reloads a server with workers, sets their number, replaces them, lists req
   expect(await bodyOf(program.url)).toBe(successor);
   expect(await control('replace', pid)).toMatchObject({
     status: 1,
-    stderr: `paster: process ${pid} is no worker of server ${program.pid} (workers: ${successor})\n`,
+    stderr: `paster: process ${pid} is not a worker of server ${program.pid} (workers: ${successor})\n`,
   });
 
   const leave = new AbortController();
@@ -166,11 +166,11 @@ test('top shows the table of status at a terminal, until q', async () => {
 
 test.each([
   [['reload', '--seconds', '4'], 'control: reload has no --seconds'],
-  [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is no number of seconds'],
+  [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is not a number of seconds'],
   [[], 'control: what to do is missing (there are: reload, workers,'],
   [['relaod'], 'control: unknown "relaod" (did you mean "reload"?)'],
   [['workers'], 'control: workers needs +1, -1 or a number'],
-  [['workers', 'many'], 'control: workers: "many" is no number of workers (allowed: +1, -1, 4)'],
+  [['workers', 'many'], 'control: workers: "many" is not a number of workers (allowed: +1, -1, 4)'],
   [['workers', '0'], 'control: workers: a server has at least one (stop ends it;'],
   [['replace', '-4'], 'control: "-4" is not a PID'],
   [['reload', 'now'], 'control: reload takes no argument, and there is "now"'],
@@ -226,7 +226,8 @@ for (const workers of [[], ['-w', '2']]) {
     expect(await follow().finished()).toMatchObject({ status: 2, stderr: expect.stringContaining('write logs -f') });
     expect(await follow('-f', '--level', 'loud').finished()).toMatchObject({
       status: 2,
-      stderr: 'paster: control: --level: "loud" is no level (there are: debug, info, warning, error, critical)\n',
+      stderr:
+        'paster: control: --level: "loud" is not a log level (there are: debug, info, warning, error, critical)\n',
     });
     // A follower that has printed something is connected.
     const begins = async (follower: Program, shown: string) => {

@@ -195,8 +195,8 @@ help = whose it is
     const { status, stderr } = await create(['x'], directory);
     expect(status).toBe(0);
     expect(stderr).toContain('shop/template.ini:2:1: [template] unknown key "sumary" (did you mean "summary"?)');
-    expect(stderr).toContain('the package "away" declares a template "away" that is no directory in it');
-    expect(stderr).toContain('the package "away" declares a template "gone" that is no directory in it');
+    expect(stderr).toContain('the package "away" declares a template "away" that is not a directory of the package');
+    expect(stderr).toContain('the package "away" declares a template "gone" that is not a directory of the package');
   });
 
   test('that require each other are an error', async () => {

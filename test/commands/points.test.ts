@@ -250,7 +250,7 @@ test('without --json or --markdown it imports no package', async () => {
   expect(stdout).toContain('  parts#bad\n');
 });
 
-test('--json and --markdown exclude each other', async () => {
+test('--json and --markdown are mutually exclusive', async () => {
   expect(await points(temporaryDirectory(), ['--json', '--markdown'])).toMatchObject({ stdout: '', status: 2 });
 });
 

@@ -90,7 +90,7 @@ describe('make-config', () => {
     [['make-config', 'my-wiki', 'x.ini'], /ini_tmpl:8:9: the template needs a variable "title" \(give title=VALUE/],
     [['make-config', 'my-wkii', 'x.ini'], /the package "my-wkii" is not installed .*did you mean "my-wiki"/],
     [['make-config', 'my-wiki#man', 'x.ini'], /has no app "man" \(did you mean "main"\?\)/],
-    [['make-config', 'my-wiki#main', 'x.ini', '--name', 'plain'], /exclude each other/],
+    [['make-config', 'my-wiki#main', 'x.ini', '--name', 'plain'], /are mutually exclusive/],
   ])('%j is refused', async (args, message) => {
     const { stderr, status } = await run(wiki(), ...args);
     expect(stderr).toMatch(message);
@@ -180,7 +180,7 @@ export const setup_app = () => getLogger('plain').info('tables made');
   test('refuses a declared hook that is not one', async () => {
     const directory = wiki({ 'node_modules/my-wiki/install.js': 'export const install = 1;\n', 'x.ini': INI });
     const { stderr, status } = await run(directory, 'setup-app', 'x.ini#wiki');
-    expect(stderr).toContain('my-wiki: paste.app_install "main" (./install.js:install) is no setup hook');
+    expect(stderr).toContain('my-wiki: paste.app_install "main" (./install.js:install) is not a setup hook');
     expect(status).toBe(2);
   });
 });

@@ -89,9 +89,9 @@ describe('a factory', () => {
   });
 
   test.each([
-    ['a typo', `${CALL}\nmount = hole`, 'mount: "hole" is none of them (did you mean "whole"?)'],
-    ['a built-in part', 'use = npm:paster#test\nmount = nowhere', 'mount: "nowhere" is none of them'],
-    ['an application of a module', `${MODULE}\nmount = nowhere`, 'mount: "nowhere" is none of them'],
+    ['a typo', `${CALL}\nmount = hole`, 'mount: "hole" is not an allowed value (did you mean "whole"?)'],
+    ['a built-in part', 'use = npm:paster#test\nmount = nowhere', 'mount: "nowhere" is not an allowed value'],
+    ['an application of a module', `${MODULE}\nmount = nowhere`, 'mount: "nowhere" is not an allowed value'],
   ])('check reports an error: %s', async (_what, section, message) => {
     const found = await checkFile(`${directoryOf(section)}/x.ini`, {});
     expect(found.map(({ error }) => error.message)).toEqual([expect.stringContaining(`[app:app] ${message}`)]);

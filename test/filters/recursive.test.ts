@@ -84,7 +84,7 @@ describe('forward', () => {
     expect((await ask(url, '/outside')).status).toBe(500);
     expect(failures).toEqual([
       expect.stringContaining('more than 10 requests'),
-      expect.stringContaining('"elsewhere" is no path'),
+      expect.stringContaining('"elsewhere" is not a path'),
     ]);
     expect((await ask(url, '/late')).body.toString()).toMatch(/^begun;Error: .*too late/);
   });

@@ -52,7 +52,7 @@ test.each([
   [
     'handlers = h\n',
     'level = info\nhandlers = h\n',
-    '4:9: [logger_root] level: "info" is none of them (did you mean "INFO"?) (allowed: NOTSET, DEBUG, INFO, WARNING, WARN, ERROR, CRITICAL, FATAL)',
+    '4:9: [logger_root] level: "info" is not an allowed value (did you mean "INFO"?) (allowed: NOTSET, DEBUG, INFO, WARNING, WARN, ERROR, CRITICAL, FATAL)',
   ],
   [
     'handlers = h\n',
@@ -78,7 +78,7 @@ test.each([
   [
     '(sys.stderr,)',
     '(sys.stder,)',
-    '10:9: [handler_h] args: StreamHandler: sys.stder is no stream (there are: sys.stdout, sys.stderr)',
+    '10:9: [handler_h] args: StreamHandler: sys.stder is not a stream (there are: sys.stdout, sys.stderr)',
   ],
   [
     '(sys.stderr,)',
@@ -90,8 +90,8 @@ test.each([
     '(sys.stderr, 2)',
     '10:21: [handler_h] args: StreamHandler: it takes one argument at most (there are: stream)',
   ],
-  ['(sys.stderr,)', '(open("x"),)', '10:9: [handler_h] args: open(...) is a call, and nothing is called'],
-  ['(sys.stderr,)', '(10 * 1024,)', '10:12: [handler_h] args: "*" is a calculation, and nothing is evaluated'],
+  ['(sys.stderr,)', '(open("x"),)', '10:9: [handler_h] args: open(...) is a call, not a literal value'],
+  ['(sys.stderr,)', '(10 * 1024,)', '10:12: [handler_h] args: "*" is an expression, not a literal value'],
   ['(sys.stderr,)', '(sys.stderr', '10:8: [handler_h] args: the "(" is never closed'],
   [
     '(sys.stderr,)',
@@ -101,7 +101,7 @@ test.each([
   [
     'StreamHandler\nformatter = f\nargs = (sys.stderr,)',
     'FileHandler\nformatter = f\nargs = ("x.log", "q")',
-    '10:18: [handler_h] args: FileHandler: "q" is no mode for a log file (there are: "a" to append, "w" to overwrite)',
+    '10:18: [handler_h] args: FileHandler: "q" is not a mode for a log file (there are: "a" to append, "w" to overwrite)',
   ],
   [
     'StreamHandler\nformatter = f\nargs = (sys.stderr,)',
@@ -111,7 +111,7 @@ test.each([
   [
     'StreamHandler\nformatter = f\nargs = (sys.stderr,)',
     'handlers.SysLogHandler\nformatter = f\nargs = ("/dev/log", "lokal0")',
-    '10:21: [handler_h] args: handlers.SysLogHandler: "lokal0" is no facility (did you mean "local0"?)',
+    '10:21: [handler_h] args: handlers.SysLogHandler: "lokal0" is not a facility (did you mean "local0"?)',
   ],
   [
     '%(message)s',

@@ -131,6 +131,6 @@ test('serve --https is refused if it makes no sense', async () => {
     expect(status).toBe(2);
     return stderr;
   };
-  expect(await refused('--user', 'nobody')).toContain('serve: --https and --user exclude each other');
+  expect(await refused('--user', 'nobody')).toContain('serve: --https and --user are mutually exclusive');
   expect(await refused()).toMatch(/^paster: x\.ini:3:1: --https: \[server:main\] does not speak HTTP/m);
 });

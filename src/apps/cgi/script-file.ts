@@ -78,7 +78,8 @@ export async function scriptProblem(script: string): Promise<string | undefined>
   if (start === undefined) return undefined;
   if (PROGRAM_MAGICS.includes(start.subarray(0, 4).toString('hex'))) return undefined;
   const [line = ''] = start.toString('latin1').split('\n');
-  if (!line.startsWith(HASH_BANG)) return 'it is no program, and its first line names no interpreter (#!/usr/bin/...)';
+  if (!line.startsWith(HASH_BANG))
+    return 'it is not a program, and its first line names no interpreter (#!/usr/bin/...)';
   if (line.endsWith('\r')) return 'its first line ends with CR LF: the interpreter is looked for by a name with a CR';
   const interpreter = line.slice(HASH_BANG.length).trim().split(/\s/)[0] ?? '';
   try {

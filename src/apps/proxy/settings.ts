@@ -23,7 +23,7 @@ const tokens: SettingType<readonly string[]> = {
   parse(value) {
     const found = asList(value);
     const wrong = found.find((name) => !TOKEN.test(name));
-    if (wrong !== undefined) throw new Error(`"${wrong}" is no name`);
+    if (wrong !== undefined) throw new Error(`"${wrong}" is not a name`);
     return found;
   },
 };

@@ -24,7 +24,8 @@ export function parseTarget(text: string): ProxyTarget {
     const path = withoutSlash(unix['path'] ?? '');
     return { scheme: 'http', host: 'localhost', port: undefined, socketPath: unix['socket'], path };
   }
-  if (!/^https?:\/\/[^\s?#@]+$/i.test(text) || !URL.canParse(text)) throw new Error(`"${text}" is no such address`);
+  if (!/^https?:\/\/[^\s?#@]+$/i.test(text) || !URL.canParse(text))
+    throw new Error(`"${text}" is not an address of this form`);
   const { protocol, hostname, port, pathname } = new URL(text);
   return {
     scheme: protocol === 'https:' ? 'https' : 'http',

@@ -18,7 +18,7 @@ import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-
 const pathBelowRoot: SettingType<string> = {
   allowed: 'the path of a URL, such as /static',
   parse(value) {
-    if (!/^\/?[^\s/?#:]+(?:\/[^\s/?#:]+)*\/?$/.test(value)) throw new Error(`"${value}" is no path below the root`);
+    if (!/^\/?[^\s/?#:]+(?:\/[^\s/?#:]+)*\/?$/.test(value)) throw new Error(`"${value}" is not a path below the root`);
     return value;
   },
 };

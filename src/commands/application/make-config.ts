@@ -46,7 +46,7 @@ async function makeConfig(
   const [packageName = '', written] = spec.split('#');
   const option = textOption(options, 'name');
   if (option !== undefined && written !== undefined && option !== written) {
-    throw new UsageError('PASTER_USAGE', `make-config: "${spec}" and --name ${option} exclude each other`);
+    throw new UsageError('PASTER_USAGE', `make-config: "${spec}" and --name ${option} are mutually exclusive`);
   }
   const info = await findDistribution(packageName, workingDirectory());
   const name = written ?? option ?? 'main';

@@ -113,7 +113,7 @@ async function setupHook(context: FactoryContext): Promise<SetupHook | undefined
     const value = await moduleTarget(declared, owner.root, undefined).load();
     const hook = typeof value === 'function' ? (hookOf(value) ?? (value as SetupHook)) : hookOf(value);
     if (hook) return hook;
-    throw new ConfigError('PASTER_SETUP_HOOK', `${owner.name}: ${GROUP} "${name}" (${declared}) is no setup hook`, {
+    throw new ConfigError('PASTER_SETUP_HOOK', `${owner.name}: ${GROUP} "${name}" (${declared}) is not a setup hook`, {
       hint: 'a function setup_app(command, conf, vars), or an object that has one',
     });
   }

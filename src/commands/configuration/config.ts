@@ -101,7 +101,7 @@ function checkOptions(options: Readonly<Record<string, unknown>>, picture: boole
   const message = picture
     ? `config: ${flag} does not go with --tree or --html`
     : `config: ${flag} needs --tree or --html`;
-  throw new UsageError('PASTER_USAGE', bothPictures ? 'config: --tree and --html exclude each other' : message);
+  throw new UsageError('PASTER_USAGE', bothPictures ? 'config: --tree and --html are mutually exclusive' : message);
 }
 
 function isGiven(option: unknown): boolean {

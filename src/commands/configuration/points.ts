@@ -35,7 +35,7 @@ async function points(
   const groups = group === undefined ? groupsOf(all) : [knownGroup(group, all)];
   const listed = all.filter((point) => groups.includes(point.group));
   const [json, markdown] = [flagOption(options, 'json'), flagOption(options, 'markdown')];
-  if (json && markdown) throw new UsageError('PASTER_USAGE', 'points: --json and --markdown exclude each other');
+  if (json && markdown) throw new UsageError('PASTER_USAGE', 'points: --json and --markdown are mutually exclusive');
   // A plain list must not run the code of other packages.
   const needsDeclaration = (point: Point): boolean => json || markdown || point.package === 'paster';
   const declared: Point[] = [];

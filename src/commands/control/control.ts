@@ -153,7 +153,7 @@ async function reload(server: FoundServer, _argument: string, console: Console):
 
 async function workers(server: FoundServer, argument: string, console: Console): Promise<void> {
   if (!/^[+-]?\d{1,4}$/.test(argument)) {
-    throw new UsageError('PASTER_USAGE', `control: workers: "${argument}" is no number of workers`, {
+    throw new UsageError('PASTER_USAGE', `control: workers: "${argument}" is not a number of workers`, {
       hint: 'allowed: +1, -1, 4',
     });
   }
@@ -202,7 +202,7 @@ async function showRequests(server: FoundServer, _argument: string, console: Con
 function secondsOf(text = '10'): number {
   const number = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : 0;
   if (number > 0 && number <= MOST_SECONDS) return number;
-  throw new UsageError('PASTER_USAGE', `control: --seconds: "${text}" is no number of seconds`, {
+  throw new UsageError('PASTER_USAGE', `control: --seconds: "${text}" is not a number of seconds`, {
     hint: `allowed: more than 0, up to ${MOST_SECONDS}`,
   });
 }
@@ -235,7 +235,7 @@ async function logs(server: FoundServer, console: Console, { level, follow }: Lo
 function levelOf(text = 'DEBUG'): number {
   const level = LEVELS.get(text.toUpperCase());
   if (level !== undefined) return Math.max(level, DEBUG);
-  throw new UsageError('PASTER_USAGE', `control: --level: "${text}" is no level`, {
+  throw new UsageError('PASTER_USAGE', `control: --level: "${text}" is not a log level`, {
     hint: 'there are: debug, info, warning, error, critical',
   });
 }

@@ -102,7 +102,7 @@ export async function readBackgroundSettings(context: FactoryContext): Promise<B
   if (settings.exclusive && settings.instances > 1) {
     throw new ConfigError(
       'PASTER_EXCLUSIVE',
-      `${sectionPrefix(context)}exclusive and instances = ${settings.instances} exclude each other`,
+      `${sectionPrefix(context)}exclusive and instances = ${settings.instances} are mutually exclusive`,
       {
         location: placeOfKey(context, 'instances') ?? sectionPlace(context),
         hint: 'exclusive means one process at a time',
@@ -142,7 +142,7 @@ export function checkMachine(
 export function refusePreload(context: FactoryContext): void {
   const { command, preload } = context.localConf;
   if (command === undefined || preload === undefined) return;
-  throw new ConfigError('PASTER_PRELOAD', `${sectionPrefix(context)}preload and command exclude each other`, {
+  throw new ConfigError('PASTER_PRELOAD', `${sectionPrefix(context)}preload and command are mutually exclusive`, {
     location: placeOfKey(context, 'preload') ?? sectionPlace(context),
     hint: 'for a command that runs Node, write environment = NODE_OPTIONS=--import=MODULE',
   });

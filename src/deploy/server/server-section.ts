@@ -91,7 +91,7 @@ export function addressesOf(
   if (second !== undefined && first !== 'host') {
     throw new ConfigError(
       'PASTER_ADDRESS_CONFLICT',
-      `[${sectionName(context)}] ${first} and ${second} exclude each other`,
+      `[${sectionName(context)}] ${first} and ${second} are mutually exclusive`,
       {
         location: placeOfKey(context, second) ?? context.sections[0]?.location,
         hint: 'keep one of them',

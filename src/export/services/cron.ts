@@ -118,7 +118,7 @@ function valuesOf(text: string, field: Field): number[] {
     const max = field === WEEKDAYS && range === '*' ? 6 : field.max;
     const [from = '', to = from] = range === '*' ? [String(field.min), String(max)] : range.split('-');
     const [first, last, by] = [numberOf(from, field), numberOf(to, field), Number(step)];
-    if (!(first <= last && by >= 1)) throw new Error(`"${text}" are no ${field.name}`);
+    if (!(first <= last && by >= 1)) throw new Error(`"${text}" is not a range of ${field.name}`);
     return Array.from({ length: Math.floor((last - first) / by) + 1 }, (_, index) => first + index * by);
   });
   return sorted(values);

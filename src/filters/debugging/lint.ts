@@ -118,7 +118,7 @@ class ResponseCheck implements ResponseHooks {
   }
 
   #nameAndValue(name: unknown, value: unknown): void {
-    if (typeof name !== 'string' || !TOKEN.test(name)) this.#report(`${show(name)} is no name of a header`);
+    if (typeof name !== 'string' || !TOKEN.test(name)) this.#report(`${show(name)} is not the name of a header`);
     else if (name.toLowerCase() === 'status') this.#report('a header named Status: set statusCode instead');
     for (const each of Array.isArray(value) ? value : [value]) {
       if (each === undefined || each === null) this.#report(`the header ${show(name)} has the value ${each}`);
@@ -129,7 +129,7 @@ class ResponseCheck implements ResponseHooks {
 
   onHead(status: number, parameters: readonly unknown[]): boolean {
     if (!Number.isInteger(status) || status < 200 || status > 599) {
-      this.#report(`the status ${show(status)} is none from 200 to 599`);
+      this.#report(`the status ${show(status)} is not from 200 to 599`);
     }
     const pairs = headersGiven(parameters);
     for (const [name, value] of pairs) this.#nameAndValue(name, value);
@@ -144,7 +144,7 @@ class ResponseCheck implements ResponseHooks {
     const length = header('content-length');
     this.#length = length === undefined ? undefined : Number(length);
     if (length !== undefined && !/^\d+$/.test(String(length)))
-      this.#report(`the Content-Length ${show(length)} is no number`);
+      this.#report(`the Content-Length ${show(length)} is not a number`);
     if (length !== undefined && header('transfer-encoding') !== undefined) {
       this.#report('both Content-Length and Transfer-Encoding');
     }

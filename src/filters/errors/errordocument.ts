@@ -98,7 +98,7 @@ export function errorDocuments(paths: Readonly<Record<string, string>>, write: W
 function checkPage(status: string, path: string): void {
   const options = { setting: status };
   if (!STATUS.test(status))
-    throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status} is no status of an error`, options);
+    throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status} is not the status of an error`, options);
   if (!path.startsWith('/')) {
     throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status}: "${path}" is not a path within the application`, {
       ...options,

@@ -131,7 +131,7 @@ export function forward(mount: FilterMount, req: MountedRequest, res: ServerResp
 }
 
 function checkPath(path: string): void {
-  if (!path.startsWith('/')) throw new TypeError(`"${path}" is no path: it has to begin with a slash`);
+  if (!path.startsWith('/')) throw new TypeError(`"${path}" is not a path: it must begin with a slash`);
 }
 
 function moveTo(

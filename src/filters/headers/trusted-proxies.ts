@@ -29,7 +29,9 @@ export const proxyNames: SettingType<readonly string[]> = {
     asList(text.replaceAll(',', ' ')).map((word) => {
       const network = parseNetwork(word);
       if (NAMED.has(word) || (network !== undefined && network.prefix > 0)) return word;
-      throw new Error(`"${word}" is none of them${network ? ': an address of any client would be trusted' : ''}`);
+      throw new Error(
+        `"${word}" is not an allowed value${network ? ': an address of any client would be trusted' : ''}`,
+      );
     }),
 };
 
@@ -49,7 +51,7 @@ const forwardingHeaders: SettingType<readonly ForwardingHeader[]> = {
   parse: (text) =>
     asList(text.replaceAll(',', ' ').toLowerCase()).map((word) => {
       const name = FORWARDING_HEADERS.find((each) => each === word);
-      if (name === undefined) throw new Error(`"${word}" is none of them`);
+      if (name === undefined) throw new Error(`"${word}" is not an allowed value`);
       return name;
     }),
 };

@@ -38,7 +38,7 @@ export class CallArguments {
       }
       this.#given.set(name, node);
     }
-    if (kwargs.value.type !== 'dict') throw new ArgumentError('kwargs is no dict', kwargs, 'write {"name": value}');
+    if (kwargs.value.type !== 'dict') throw new ArgumentError('kwargs is not a dict', kwargs, 'write {"name": value}');
     for (const [key, node] of kwargs.value.entries) {
       const name = key.value.type === 'text' ? key.value.text : undefined;
       if (name === undefined || !parameters.includes(name)) {

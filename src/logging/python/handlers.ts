@@ -173,7 +173,7 @@ function streamNamed(node: PythonNode): ConsoleStream {
   const name = value.type === 'name' ? value.name.name : undefined;
   if (name === 'sys.stdout' || name === 'sys.__stdout__') return 'stdout';
   if (name === 'sys.stderr' || name === 'sys.__stderr__') return 'stderr';
-  throw new ArgumentError(`${kindOf(value)} is no stream`, node, 'there are: sys.stdout, sys.stderr');
+  throw new ArgumentError(`${kindOf(value)} is not a stream`, node, 'there are: sys.stdout, sys.stderr');
 }
 
 /** `handlers.WatchedFileHandler`: only other programs rotate the file. */
@@ -187,7 +187,7 @@ function planFile(args: CallArguments, rotation?: (path: string) => Rotation): H
   const modeNode = args.node('mode');
   if (modeNode && !/^[awx]\+?t?$/.test(mode)) {
     throw new ArgumentError(
-      `"${mode}" is no mode for a log file`,
+      `"${mode}" is not a mode for a log file`,
       modeNode,
       'there are: "a" to append, "w" to overwrite',
     );
@@ -270,7 +270,7 @@ function socketType(node: PythonNode | undefined): string {
   if (value.type === 'constant' && value.constant === null) return 'SOCK_DGRAM';
   const name = value.type === 'name' ? /(?:^|\.)(SOCK_DGRAM|SOCK_STREAM)$/.exec(value.name.name)?.[1] : undefined;
   if (name !== undefined) return name;
-  throw new ArgumentError('socktype is no type of socket', node, 'socket.SOCK_DGRAM or socket.SOCK_STREAM');
+  throw new ArgumentError('socktype is not a type of socket', node, 'socket.SOCK_DGRAM or socket.SOCK_STREAM');
 }
 
 function syslogAddress(node: PythonNode | undefined, isStream: boolean): ConstructorParameters<typeof SyslogClient>[0] {
@@ -280,7 +280,7 @@ function syslogAddress(node: PythonNode | undefined, isStream: boolean): Constru
   const [host, port, ...rest] = value.type === 'tuple' || value.type === 'list' ? value.items : [];
   const number = port && numberOf(port, PORTS);
   if (host?.value.type !== 'text' || number === undefined || rest.length > 0) {
-    throw new ArgumentError('address is no address', node, 'write "/dev/log" or ("localhost", 514)');
+    throw new ArgumentError('address is not an address', node, 'write "/dev/log" or ("localhost", 514)');
   }
   return { host: host.value.text, port: number, isStream };
 }
@@ -308,5 +308,5 @@ function facilityOf(node: PythonNode | undefined): number {
   const facility = name === undefined ? undefined : FACILITIES.get(name);
   if (facility !== undefined) return facility;
   const hint = didYouMean(name ?? '', FACILITIES.keys());
-  throw new ArgumentError(`${name === undefined ? kindOf(value) : `"${name}"`} is no facility`, node, hint);
+  throw new ArgumentError(`${name === undefined ? kindOf(value) : `"${name}"`} is not a facility`, node, hint);
 }

@@ -156,9 +156,9 @@ function bracePieces(text: string): Piece[] {
         match.index,
       );
     }
-    if (!/^\w+$/.test(name)) throw new FormatError(`"${whole}" is no field: write {name}`, match.index);
+    if (!/^\w+$/.test(name)) throw new FormatError(`"${whole}" is not a field: write {name}`, match.index);
     const parts = BRACE_SPEC.exec(written);
-    if (!parts) throw new FormatError(`"${written}" is no format of Python's`, match.index);
+    if (!parts) throw new FormatError(`"${written}" is not a format of Python`, match.index);
     const [, fill, align, sign = '', alternate, zero, width = '0', , precision, type] = parts;
     const spec: Spec = {
       align: align as Spec['align'],

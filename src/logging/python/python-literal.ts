@@ -112,7 +112,7 @@ class LiteralParser {
     if (number !== undefined) return { at, value: this.#number(number[0], sign?.[0].startsWith('-') ?? false, at) };
     const name = sign ? undefined : this.#match(NAME)?.[0].replace(/[ \t]/g, '');
     if (name === undefined) throw this.#unexpected();
-    if (this.#peek() === '(') throw this.#error(`${name}(...) is a call, and nothing is called`, at);
+    if (this.#peek() === '(') throw this.#error(`${name}(...) is a call, not a literal value`, at);
     if (name === 'True' || name === 'False') {
       return { at, value: { type: 'constant', constant: name === 'True' } };
     }
@@ -156,7 +156,7 @@ class LiteralParser {
     let text = '';
     for (let start = this.#match(STRING_START); start; start = this.#match(STRING_START)) {
       const prefix = (start[1] ?? '').toLowerCase();
-      if (prefix.includes('f')) throw this.#error('an f-string is no value, and nothing is evaluated', at);
+      if (prefix.includes('f')) throw this.#error('an f-string is not a literal value', at);
       const kind = prefix.includes('b') ? 'bytes' : 'text';
       if (type !== undefined && type !== kind) throw this.#error('bytes and text cannot be joined', at);
       type = kind;
@@ -259,8 +259,8 @@ class LiteralParser {
   #unexpected(): PythonSyntaxError {
     const rest = this.#text.slice(this.#at, this.#at + 20);
     const [operator] = OPERATOR.exec(rest) ?? [];
-    if (operator !== undefined) return this.#error(`"${operator}" is a calculation, and nothing is evaluated`);
-    return this.#error(rest === '' ? 'a value is missing' : `"${rest}" is no Python value`);
+    if (operator !== undefined) return this.#error(`"${operator}" is an expression, not a literal value`);
+    return this.#error(rest === '' ? 'a value is missing' : `"${rest}" is not a Python value`);
   }
 
   #error(message: string, at: number = this.#at): PythonSyntaxError {

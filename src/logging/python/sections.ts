@@ -105,7 +105,7 @@ const formatterSettings = defineSettings({
 const RAW = new Set(['format', 'datefmt', 'style']);
 
 function wholeNumber(value: string): number {
-  if (!/^\s*[+-]?\d+\s*$/.test(value)) throw new Error(`"${value}" is no whole number`);
+  if (!/^\s*[+-]?\d+\s*$/.test(value)) throw new Error(`"${value}" is not a whole number`);
   return Number(value);
 }
 

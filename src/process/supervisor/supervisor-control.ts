@@ -132,7 +132,7 @@ export class SupervisorControl<Boot> implements Controllable {
   }
 
   #noWorker(pid: number): RunError {
-    return new RunError('PASTER_NO_WORKER', `process ${pid} is no worker of server ${process.pid}`, {
+    return new RunError('PASTER_NO_WORKER', `process ${pid} is not a worker of server ${process.pid}`, {
       hint: `workers: ${this.#supervisor.workers.map((each) => each.pid).join(', ')}`,
     });
   }

@@ -201,7 +201,7 @@ export class SupervisedService implements SignalTarget, Controllable {
 
   #noProcess(pid: number): RunError {
     const workers = [...(this.#web?.workers ?? []), ...this.#processes.workers];
-    return new RunError('PASTER_NO_WORKER', `process ${pid} is no process of server ${process.pid}`, {
+    return new RunError('PASTER_NO_WORKER', `process ${pid} is not a process of server ${process.pid}`, {
       hint: `processes: ${workers.map((each) => each.pid).join(', ')}`,
     });
   }

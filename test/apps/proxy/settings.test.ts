@@ -4,8 +4,8 @@ import { proxy } from '../../../src/apps/proxy/proxy.ts';
 import { proxySettings } from '../../../src/apps/proxy/settings.ts';
 
 test.each([
-  ['allowed_request_methods', 'GET, HEAD', /"GET," is no name/],
-  ['suppress_http_headers', 'cookie,authorization', /"cookie,authorization" is no name/],
+  ['allowed_request_methods', 'GET, HEAD', /"GET," is not a name/],
+  ['suppress_http_headers', 'cookie,authorization', /"cookie,authorization" is not a name/],
 ])('%s = %s would have no effect, and is an error', (key, value, message) => {
   const validate = (text: string) =>
     proxySettings['~standard'].validate({ address: 'http://127.0.0.1:1', [key]: text });
@@ -25,6 +25,6 @@ test.each([
   '//x',
   'http://x y',
 ])('address = %j is an error', async (address) => {
-  await expect(proxy({ address })).rejects.toThrow(/no such address/);
+  await expect(proxy({ address })).rejects.toThrow(/is not an address of this form/);
   expect(proxySettings['~standard'].validate({ address })).toHaveProperty('issues');
 });

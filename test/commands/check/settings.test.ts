@@ -22,7 +22,7 @@ describe('servers', () => {
     const server = '[server:main]\nuse = module:./server.mjs\nport = 1\nsocket = x\n';
     const others = { 'server.mjs': 'export default { scheme: "x", serve() {} };\n' };
     expect(await lines(`[app:main]\nuse = module:./app.mjs\n${server}`, others)).toEqual([
-      '5:1: [server:main] socket and port exclude each other (keep one of them)',
+      '5:1: [server:main] socket and port are mutually exclusive (keep one of them)',
     ]);
   });
 
@@ -54,7 +54,7 @@ describe('conditions that a part has beyond types', () => {
   });
 
   test.each([
-    ['app', 'redirect', 'to = //evil.example', /^3:1: .*"\/\/evil\.example" is no URL to redirect to/],
+    ['app', 'redirect', 'to = //evil.example', /^3:1: .*"\/\/evil\.example" is not a URL to redirect to/],
     ['app', 'cgi', 'script = nosuch.cgi', /^3:1: .*there is no script nosuch\.cgi/],
     ['app', 'transparent_proxy', 'force_host = a@b', /^3:1: .*force_host: "a@b" is not of the form host or host:port/],
     [

@@ -51,7 +51,7 @@ const MISTAKES: Record<string, App> = {
     res.setHeader('Content-Length', 2);
     res.end('abc');
   },
-  'the Content-Length "many" is no number': (_req, res) => void res.writeHead(200, ['Content-Length', 'many']).end(),
+  'the Content-Length "many" is not a number': (_req, res) => void res.writeHead(200, ['Content-Length', 'many']).end(),
   'a body for status 204': (_req, res) => void res.writeHead(204).end('abc'),
   'a body for status 304': (_req, res) => {
     res.statusCode = 304;
@@ -62,9 +62,9 @@ const MISTAKES: Record<string, App> = {
   'status 302 without location': (_req, res) => void res.writeHead(302).end(),
   'status 401 without www-authenticate': (_req, res) => void res.writeHead(401).end(),
   'status 405 without allow': (_req, res) => void res.writeHead(405).end(),
-  'the status 42 is none from 200 to 599': (_req, res) => void res.writeHead(42).end(),
-  'the status 700 is none from 200 to 599': (_req, res) => void res.writeHead(700).end(),
-  '"a b" is no name of a header': (_req, res) => void res.setHeader('a b', 'c'),
+  'the status 42 is not from 200 to 599': (_req, res) => void res.writeHead(42).end(),
+  'the status 700 is not from 200 to 599': (_req, res) => void res.writeHead(700).end(),
+  '"a b" is not the name of a header': (_req, res) => void res.setHeader('a b', 'c'),
   'the header "x-a" has characters that no header may have': (_req, res) => void res.setHeader('x-a', 'b\r\nc: d'),
   'the header "x-a" has the value undefined': (_req, res) => void res.setHeader('x-a', undefined as unknown as string),
   'a header named Status: set statusCode instead': (_req, res) => {

@@ -143,7 +143,7 @@ test.each<[string, () => Promise<App>]>([
 });
 
 test.each([{ 404: 'errors' }, { 299: '/x' }])('%j is an error', (paths) => {
-  expect(() => errorDocuments(paths)).toThrow(/is no status|is not a path/);
+  expect(() => errorDocuments(paths)).toThrow(/is not the status|is not a path/);
 });
 
 test('the keys of a section are statuses', () => {

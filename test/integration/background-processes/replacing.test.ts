@@ -14,7 +14,7 @@ describe('replacing', () => {
     const before = await pids(cwd, 'mailer');
     const { stderr } = await paster(['control', 'x.ini', 'replace', '1'], { cwd }).finished();
     expect(stderr).toMatch(
-      new RegExp(`^paster: process 1 is no process of server \\d+ \\(processes: \\d+, ${before.join(', ')}\\)\n$`),
+      new RegExp(`^paster: process 1 is not a process of server \\d+ \\(processes: \\d+, ${before.join(', ')}\\)\n$`),
     );
     program.child.kill('SIGHUP');
     await program.says(/\[process:mailer\] reloaded/);

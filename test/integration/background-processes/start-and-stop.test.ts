@@ -48,16 +48,16 @@ describe('starting', () => {
     [['--only', ','], /--only: it names no section/],
     [
       ['--only', 'mailer', '-p', '80'],
-      /serve: --port has no meaning: --only leaves the web server out \(leave it out\)/,
+      /serve: --port does not apply: --only leaves the web server out \(leave it out\)/,
     ],
-    [['--only', 'jobs', '-w', '2'], /--workers has no meaning/],
-    [['--only', 'jobs', '--socket', 's'], /--socket has no meaning/],
-    [['--only', 'jobs', '--graceful-timeout', '2'], /--graceful-timeout has no meaning/],
-    [['--without', 'web', '--open'], /--open has no meaning: --without leaves the web server out/],
-    [['--without', 'web', '--inspect'], /--inspect has no meaning/],
-    [['--only', 'jobs', '-n', 'main'], /--app-name has no meaning/],
-    [['--only', 'jobs', '-s', 'http'], /--server has no meaning/],
-    [['--only', 'jobs', '--server-name', 'main'], /--server-name has no meaning/],
+    [['--only', 'jobs', '-w', '2'], /--workers does not apply/],
+    [['--only', 'jobs', '--socket', 's'], /--socket does not apply/],
+    [['--only', 'jobs', '--graceful-timeout', '2'], /--graceful-timeout does not apply/],
+    [['--without', 'web', '--open'], /--open does not apply: --without leaves the web server out/],
+    [['--without', 'web', '--inspect'], /--inspect does not apply/],
+    [['--only', 'jobs', '-n', 'main'], /--app-name does not apply/],
+    [['--only', 'jobs', '-s', 'http'], /--server does not apply/],
+    [['--only', 'jobs', '--server-name', 'main'], /--server-name does not apply/],
   ])('serve %j is an error', async (args, message) => {
     const finished = await runHere(['serve', 'x.ini', ...args], { cwd: project(BOTH) });
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringMatching(message) });

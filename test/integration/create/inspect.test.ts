@@ -147,7 +147,7 @@ test('a CGI server refuses --inspect', async () => {
   const ini = FILES['x.ini'].replace('#http\nport = 0', '#cgi');
   const cwd = temporaryDirectory({ ...FILES, 'x.ini': ini });
   const { status, stderr } = await paster(['serve', 'x.ini', '--inspect'], { cwd }).finished();
-  expect([status, stderr]).toEqual([2, expect.stringMatching(/CGI serves one request and ends: --inspect has no/)]);
+  expect([status, stderr]).toEqual([2, expect.stringMatching(/CGI serves one request and ends: --inspect does not/)]);
 });
 
 test.each([[[]], [['-w', '1']]])('a port in use is reported at the start %j', async (mode) => {

@@ -252,9 +252,9 @@ test('restart keeps the old server if the new configuration has an error', async
 });
 
 test.each([
-  [['--daemon', '--reload'], /--daemon and --reload exclude each other/],
-  [['start', '--reload'], /--daemon and --reload exclude each other/],
-  [['stop', '--status'], /exclude each other/],
+  [['--daemon', '--reload'], /--daemon and --reload are mutually exclusive/],
+  [['start', '--reload'], /--daemon and --reload are mutually exclusive/],
+  [['stop', '--status'], /are mutually exclusive/],
 ])('%j is refused', async (args, message) => {
   const directory = project();
   const before = readdirSync(directory);

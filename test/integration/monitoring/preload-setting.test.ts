@@ -315,7 +315,7 @@ export const tick = () => console.log('tick', globalThis.traced);
     const { status, stdout } = await paster(['check', 'x.ini'], { cwd }).finished();
     expect({ status, stdout }).toEqual({
       status: 2,
-      stdout: expect.stringMatching(/^x\.ini:3:1: \[process:jobs\] preload and command exclude each other/),
+      stdout: expect.stringMatching(/^x\.ini:3:1: \[process:jobs\] preload and command are mutually exclusive/),
     });
   });
 });

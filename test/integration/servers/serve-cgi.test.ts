@@ -205,7 +205,7 @@ describe('settings that make no sense for one request', () => {
       const cwd = project();
       const { status, stdout, stderr } = await start('/', {}, '', ['x.ini', ...option], cwd).finished();
       expect([status, stdout]).toEqual([2, '']);
-      expect(stderr).toMatch(`CGI serves one request and ends: ${option[0]?.replace('--workers', 'workers')} has no`);
+      expect(stderr).toMatch(`CGI serves one request and ends: ${option[0]?.replace('--workers', 'workers')} does not`);
       expect(existsSync(join(cwd, 'paster.log'))).toBe(false);
     },
   );

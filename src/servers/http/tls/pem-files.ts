@@ -19,7 +19,7 @@ export interface CertificateFiles {
 export function certificateFiles(settings: HttpSettings): CertificateFiles[] {
   const { ssl_pem: pem, ssl_cert: cert, ssl_key: key } = settings;
   if (pem !== undefined && (cert !== undefined || key !== undefined)) {
-    throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key exclude each other', { setting: 'ssl_pem' });
+    throw new ConfigError('PASTER_TLS', 'ssl_pem and ssl_cert/ssl_key are mutually exclusive', { setting: 'ssl_pem' });
   }
   checkClientSettings(settings);
   if (pem !== undefined) {
