@@ -45,7 +45,7 @@ async function main(argv: readonly string[]): Promise<number> {
 /** A user's error is a line or a few. Stack traces are for defects, and for `-v`. */
 async function report(error: unknown, verbose: boolean): Promise<number> {
   if (!(error instanceof PasterError)) {
-    console.err(printableMessage(`paster: this is a defect of paster: ${errorStack(error)}`));
+    console.err(printableMessage(`paster: this is a bug in paster: ${errorStack(error)}`));
     return EXIT_FAILURE;
   }
   const paint = paintFor(process.stderr);

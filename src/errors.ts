@@ -170,7 +170,7 @@ const LONGEST_MESSAGE = 2000;
 /** A message may quote a value of megabytes, which would be useless. */
 function shortened(message: string): string {
   if (message.length <= LONGEST_MESSAGE) return message;
-  return `${message.slice(0, LONGEST_MESSAGE)}... (${message.length - LONGEST_MESSAGE} characters more)`;
+  return `${message.slice(0, LONGEST_MESSAGE)}... (${message.length - LONGEST_MESSAGE} more characters)`;
 }
 
 /**

@@ -24,7 +24,7 @@ export const welcomeSettings = defineSettings(
 export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typeof welcomeSettings>): Promise<App> {
   const file = globalConf['__file__'];
   if (file === undefined) {
-    throw new ConfigError('PASTER_WELCOME', 'the welcome page shows an INI file, and there is none here');
+    throw new ConfigError('PASTER_WELCOME', 'the welcome page shows an INI file, but there is none here');
   }
   const session = new LoadSession(globalConf);
   const composition = await compositionOf(file, { app: settings.app }, session);

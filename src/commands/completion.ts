@@ -54,7 +54,7 @@ async function completion(shell: string, commands: Commands, console: Console): 
   const script = SCRIPTS.get(shell);
   if (script === undefined) {
     const shells = [...SCRIPTS.keys()];
-    throw new UsageError('PASTER_USAGE', `completion: there is none for "${shell}"`, {
+    throw new UsageError('PASTER_USAGE', `completion: unknown shell "${shell}"`, {
       hint: didYouMean(shell, shells),
     });
   }

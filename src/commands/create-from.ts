@@ -84,7 +84,7 @@ async function read(file: string, environment: string | undefined): Promise<Migr
   }
   if (!/\.(?:[cm]?js|json|ya?ml)$/.test(file)) {
     throw usage(
-      `--from: ${basename(file)} is neither`,
+      `--from: ${basename(file)} is neither an ecosystem file nor a Procfile`,
       'allowed: ecosystem.config.js, .cjs, .mjs, .json, .yaml or Procfile',
     );
   }
@@ -118,7 +118,7 @@ async function chooseWeb(
     if (named) return named;
     const names = possible.map(({ name }) => name);
     throw usage(
-      `web=${given}: there is no such program of Node`,
+      `web=${given}: there is no Node program of this name`,
       `there are: ${nearest(given, names) ?? names.join(', ')}`,
     );
   }

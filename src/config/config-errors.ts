@@ -57,7 +57,7 @@ export function emptyKey(source: Source, start: number, end: number): ConfigErro
 
 /** A second header for a section. */
 export function duplicateSection(section: IniSection, earlier: IniSection): ConfigError {
-  const message = `[${section.name}] is already there, on line ${earlier.location.line}`;
+  const message = `[${section.name}] is already defined on line ${earlier.location.line}`;
   return new ConfigError('PASTER_INI_DUPLICATE_SECTION', message, {
     location: section.location,
     hint: 'merge the two, or rename one',

@@ -172,14 +172,14 @@ class Interpolation {
       const start = levels.findIndex((each) => each.name === name && each.text === text);
       if (start === index || parent === undefined) continue;
       const circle = namesOf(levels.slice(start, index + 1));
-      return this.#error('DEPTH', `the references go round in a circle: ${circle}`, parent, from);
+      return this.#error('DEPTH', `the references form a circle: ${circle}`, parent, from);
     }
     const message = `the references are nested more than ${MAX_DEPTH} deep: ${namesOf(levels)}`;
     return this.#error('DEPTH', message, level.parent ?? level, level.from);
   }
 
   #tooLarge(level: Level, percent: number): ConfigError {
-    return this.#error('SIZE', 'the references multiply to too large a text', level, percent);
+    return this.#error('SIZE', 'the value is too long with all its references expanded', level, percent);
   }
 
   #error(code: string, problem: string, level: Level, offset: number, hint?: string): ConfigError {

@@ -70,10 +70,9 @@ async function importAll(modules: readonly PreloadedModule[], description: Proce
     await Promise.all(
       ends.map(async ({ name, handlers }) => {
         try {
-          if (!(await handlers.end(limit)))
-            partLogger.warn(`preload: ${name} has not finished within ${limit / 1000} s`);
+          if (!(await handlers.end(limit))) partLogger.warn(`preload: ${name} did not finish within ${limit / 1000} s`);
         } catch (error) {
-          partLogger.warn(`preload: ${name} has failed at the end: ${errorMessage(error)}`);
+          partLogger.warn(`preload: ${name} failed at shutdown: ${errorMessage(error)}`);
         }
       }),
     );

@@ -58,9 +58,9 @@ export function neverSettlesError(): RunError | undefined {
   const step = currentStep();
   if (!step) return undefined;
   const { what, location, hint } = step;
-  return new RunError('PASTER_NEVER_SETTLES', `${what} never gets ready`, {
+  return new RunError('PASTER_NEVER_SETTLES', `${what} never becomes ready`, {
     location,
-    hint: hint?.() ?? 'it waits for something that does not come',
+    hint: hint?.() ?? 'it waits for something that never happens',
   });
 }
 

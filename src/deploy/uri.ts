@@ -119,9 +119,13 @@ function packageLoader(request: UriRequest, packageName: string | undefined): Co
       const inner: UriRequest = { kind, relativeTo, globalConf, session, trail, from, resolve: resolveUri };
       if (name !== undefined && hasScheme(name)) return resolveUri(name, inner);
       if (packageName !== undefined) return resolveUri(`npm:${packageName}`, { ...inner, name });
-      throw new ConfigError('PASTER_NAME_WITHOUT_FILE', `"${name}" is a section's name, but there is no file here`, {
-        hint: 'use a URI',
-      });
+      throw new ConfigError(
+        'PASTER_NAME_WITHOUT_FILE',
+        `"${name}" is the name of a section, but there is no INI file`,
+        {
+          hint: 'use a URI',
+        },
+      );
     },
   };
 }

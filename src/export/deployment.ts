@@ -38,7 +38,7 @@ export interface DeployedServer {
   /** The first server has the settings of the processes. */
   readonly settings: ProcessSettings;
   readonly scheme: Scheme;
-  /** Whether the server speaks nothing but HTTP/2. */
+  /** Whether the server speaks only HTTP/2. */
   readonly http2Only: boolean;
   /** Whether the server expects a PROXY header at the beginning of a connection. */
   readonly proxyProtocol: boolean;

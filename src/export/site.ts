@@ -91,11 +91,11 @@ function siteOfServer(target: string, deployment: Deployment, options: SiteOptio
   const tls = backendTls(deployment, options);
   const { name, section, scheme, scriptName, keepAlive, proxyProtocol, layout } = deployment;
   if (deployment.http2Only) {
-    throw exportError('the server speaks nothing but HTTP/2', 'web servers ask by HTTP/1.1: leave http2 out');
+    throw exportError('the server speaks only HTTP/2', 'web servers connect with HTTP/1.1: leave http2 out');
   }
   if (proxyProtocol && target !== 'haproxy') {
     throw exportError(
-      `${target} sends no PROXY header to an HTTP server, and the section has proxy_protocol`,
+      `${target} sends no PROXY header to an HTTP server, but the section has proxy_protocol`,
       'leave proxy_protocol out, or use HAProxy',
     );
   }
@@ -106,7 +106,7 @@ function siteOfServer(target: string, deployment: Deployment, options: SiteOptio
     ? fromWorkingDirectory(options.stateDir ?? join(deployment.project, 'var', target))
     : undefined;
   if (!options.standalone && options.stateDir !== undefined) {
-    throw exportError('--state-dir goes with --standalone', 'a site has no files of its own');
+    throw exportError('--state-dir needs --standalone', 'a site has no files of its own');
   }
   return {
     name,
@@ -134,7 +134,7 @@ function prefixOf(given: string | undefined, scriptName: string | undefined): st
   const prefix = (given ?? scriptName ?? '').replace(/\/$/, '');
   if (prefix !== '' && (!PREFIX.test(prefix) || /\/\.\.?(?:\/|$)/.test(prefix))) {
     throw exportError(
-      `--prefix: ${JSON.stringify(prefix)} is not a path that every web server reads alike`,
+      `--prefix: ${JSON.stringify(prefix)} is not a path that every web server interprets in the same way`,
       'allowed: /app, of letters, digits and . _ ~ -',
     );
   }
@@ -153,7 +153,7 @@ function backendsOf({ backends, scheme }: Deployment, hosts: readonly string[]):
     const own = backends.find(({ kind }) => kind === 'unix') ?? backends[0];
     if (own) return [own];
     throw exportError(
-      'the server has no address that could be written down',
+      'the server has no address to connect to',
       `give its section a socket, or a host and a port${scheme === 'fastcgi' ? ', or say --host HOST:PORT' : ''}`,
     );
   }

@@ -187,7 +187,7 @@ function refuseOtherOptions(target: string, options: ExportOptions): void {
     const given = value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0);
     const flag = name === 'hosts' ? 'host' : name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     if (given && !known.some((each) => each === name))
-      throw exportError(`--${flag} means nothing for ${target}`, 'leave it out');
+      throw exportError(`--${flag} does not apply to ${target}`, 'leave it out');
   }
 }
 

@@ -45,7 +45,7 @@ export function* stepsTo(directory: string): Generator<PathStep> {
       yield { kind: 'link', path, stat };
       const target = readlinkSync(path);
       if (++links > MOST_LINKS) {
-        yield { kind: 'problem', problem: `${path} leads to itself`, cure: 'remove the link' };
+        yield { kind: 'problem', problem: `${path} is a link to itself`, cure: 'remove the link' };
         return;
       }
       names.unshift(...namesIn(target));
@@ -67,7 +67,7 @@ function namesIn(path: string): string[] {
 
 /** A directory that this process has no permission to search. */
 export function unreadableDirectory(directory: string, error: unknown): Extract<PathStep, { kind: 'problem' }> {
-  const problem = `it cannot be told what is in ${directory}: ${errorMessage(error)}`;
+  const problem = `${directory} cannot be examined: ${errorMessage(error)}`;
   return { kind: 'problem', problem, cure: 'ask as root' };
 }
 

@@ -151,7 +151,7 @@ function readRegular(path: string, flags: number, accepts: (stats: Stats) => boo
   try {
     // Node says best that it is a directory.
     if (!fstatSync(fd).isDirectory() && !accepts(fstatOfRegular(fd, path)))
-      throw new Error(`not a file of root's alone, open '${path}'`);
+      throw new Error(`not a file that only root controls, open '${path}'`);
     return readFileSync(fd);
   } finally {
     closeSync(fd);
@@ -175,7 +175,7 @@ function openAsUser(path: string, flags: number, user: FileUser, mode?: number):
     try {
       const { uid, nlink } = fstatOfRegular(fd, path);
       // In a directory such as /tmp another user can place a file, or another name of root's file.
-      if (isRoot() && (uid !== 0 || nlink > 1)) throw new Error(`not a file of root's alone, open '${path}'`);
+      if (isRoot() && (uid !== 0 || nlink > 1)) throw new Error(`not a file that only root controls, open '${path}'`);
       return fd;
     } catch (error) {
       closeSync(fd);

@@ -53,7 +53,7 @@ function instanceLine({ pid, state, report, silent }: WorkerStatus): string {
   const shown = state === 'ready' ? '' : `, ${state}`;
   if (!report) return `  process ${pid ?? '?'}${shown || `, ${state}`}`;
   const { uptime, memory, lag } = report;
-  const late = silent === undefined ? '' : `, does not answer for ${silent.toFixed(1)} s`;
+  const late = silent === undefined ? '' : `, no response for ${silent.toFixed(1)} s`;
   return `  process ${pid ?? '?'}${shown}, up ${duration(uptime)}, ${mebibytes(memory.resident)} resident, loop lag ${milliseconds(lag.mean)}${late}`;
 }
 

@@ -78,7 +78,7 @@ function explainTcp(code: string, host: string, port: number): Explanation | und
         hint: 'use 127.0.0.1 for this machine alone, 0.0.0.0 for every address it has',
       };
     case 'EAFNOSUPPORT':
-      return { message: `this machine cannot listen on ${host}: that kind of address is switched off` };
+      return { message: `this machine cannot listen on ${host}: addresses of this kind are disabled` };
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'EAI_NODATA':

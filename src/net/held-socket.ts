@@ -235,7 +235,7 @@ function createHandle(address: string, port: number, type: 4 | 6 | -1, flags = 0
 }
 
 function noHandles(): RunError {
-  return new RunError('PASTER_NO_HANDLES', `Node ${process.version} offers no way to hold a socket for workers`, {
+  return new RunError('PASTER_NO_HANDLES', `Node ${process.version} cannot open a listening socket for workers`, {
     hint: 'leave out "workers", or use Node 20, 22 or 24',
   });
 }

@@ -196,5 +196,5 @@ export function temporaryName(longest: number): string {
 }
 
 export function socketLost(path: string): RunError {
-  return new RunError('PASTER_SOCKET_LOST', `the socket for ${path} was deleted while it was made`);
+  return new RunError('PASTER_SOCKET_LOST', `the socket for ${path} was deleted while paster was creating it`);
 }

@@ -69,7 +69,7 @@ function declaredVariables(document: IniDocument): TemplateVariable[] {
     if (section === 'template') return [];
     const name = VARIABLE.exec(section)?.[1];
     if (name === undefined || RESERVED.includes(name)) {
-      throw new ConfigError('PASTER_TEMPLATE', `[${section}] means nothing in a template`, {
+      throw new ConfigError('PASTER_TEMPLATE', `[${section}] has no meaning in a template`, {
         location,
         hint: name === undefined ? 'there are [template] and [variable:NAME]' : `"${name}" is there in every template`,
       });

@@ -56,8 +56,7 @@ async function readExisting(path: string): Promise<Buffer | undefined> {
     const code = errorCode(error);
     if (code === 'ENOENT') return undefined;
     if (code === 'EISDIR') throw cannotWrite(path, 'there is a directory of this name');
-    if (code === 'ENOTDIR')
-      throw cannotWrite(path, `${existingAncestor(path)} is a file, and would have to be a directory`);
+    if (code === 'ENOTDIR') throw cannotWrite(path, `${existingAncestor(path)} is a file, not a directory`);
     throw cannotWrite(path, reasonOf(error), error);
   }
 }
@@ -191,7 +190,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: 'not permitted',
   EROFS: 'the file system is read-only',
   ENOSPC: 'no space is left',
-  ENOTDIR: 'it is a file, and would have to be a directory',
+  ENOTDIR: 'a part of its path is a file, not a directory',
 };
 
 function reasonOf(error: unknown): string {

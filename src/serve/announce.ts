@@ -56,7 +56,7 @@ export function announcement(pid: number, endpoints: readonly Endpoint[]): strin
 export function openBrowser(endpoints: readonly Endpoint[], log: Logger): void {
   const url = browserUrl(endpoints);
   if (url === undefined) {
-    log.warn('--open: a browser cannot connect to what this server listens on');
+    log.warn('--open: a browser cannot connect to the addresses of this server');
     return;
   }
   const program = process.platform === 'darwin' ? 'open' : 'xdg-open';

@@ -80,7 +80,7 @@ function isOpen(inspector: Inspector, wanted: TcpAddress, log: Logger): boolean 
   if (url === undefined) return false;
   const { host } = new URL(url);
   log.warn(
-    `process ${process.pid} can be debugged on ${host} already, as NODE_OPTIONS or its own code says, and not on ${formatAddress(wanted)}`,
+    `process ${process.pid} already lets a debugger attach on ${host}, because of NODE_OPTIONS or its own code, and not on ${formatAddress(wanted)}`,
   );
   return true;
 }

@@ -131,7 +131,7 @@ export async function planOf(
     await checkServerType(serverType);
   }
   if (serverNames.length > 0 && !isConfig) {
-    throw new UsageError('PASTER_USAGE', '--server-name names a section, and there is no INI file');
+    throw new UsageError('PASTER_USAGE', '--server-name names a section, but there is no INI file');
   }
   const twice = serverNames.find((name, index) => serverNames.indexOf(name) !== index);
   if (twice !== undefined) throw new UsageError('PASTER_USAGE', `--server-name: ${twice} is named twice`);

@@ -174,13 +174,14 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
 
   async reload(): Promise<void> {
     this.#service.log.warn(
-      'HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1 or more in the server’s ' +
+      'HUP: a server without workers cannot reload: set workers = 1 or more in the server’s ' +
         'section (or -w 1) to reload without a gap, or restart',
     );
   }
 
   async upgrade(program?: Program): Promise<UpgradeOutcome> {
-    if (!this.#upgrade || !this.#running) throw new RunError('PASTER_UPGRADE', 'not upgraded: it does not serve yet');
+    if (!this.#upgrade || !this.#running)
+      throw new RunError('PASTER_UPGRADE', 'not upgraded: the server is still starting');
     return this.#upgrade.replace(program);
   }
 
@@ -221,7 +222,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   }
 
   async addWorker(): Promise<void> {
-    this.#service.log.warn('TTIN and TTOU are for a server with workers');
+    this.#service.log.warn('TTIN and TTOU have no effect on a server without workers');
   }
 
   removeWorker(): Promise<void> {
@@ -294,7 +295,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   async #endInTime(graceful: boolean, handOver?: HandOver): Promise<void> {
     const limit = (graceful ? this.#service.server.settings.graceful_timeout : 0) + KILL_MARGIN_S;
     if (await isDoneWithin(limit, () => this.#end(graceful, handOver))) return;
-    this.#service.log.error(`the application is not closed after ${limit} s; the process ends without waiting for it`);
+    this.#service.log.error(`the application has not closed after ${limit} s; the process ends without waiting for it`);
   }
 
   async #end(graceful: boolean, handOver?: HandOver): Promise<void> {
@@ -316,7 +317,9 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
   #warnOfNodeOptions(): void {
     const { environment, log } = this.#service;
     if (environment.variables['NODE_OPTIONS'] === undefined) return;
-    log.warn('NODE_OPTIONS of the INI file has no effect on one process, which runs already: set workers = 1 or more');
+    log.warn(
+      'NODE_OPTIONS of the INI file has no effect without workers, since Node has already started: set workers = 1 or more',
+    );
   }
 
   /** Only root can remove a socket file from a directory that only root may write to. */
@@ -326,7 +329,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     for (const { address } of this.#listeners) {
       if (address.kind !== 'unix' || !existsSync(address.path)) continue;
       this.#service.log.warn(
-        `${address.path} stays behind: user ${user} may not write to its directory; the next start replaces it`,
+        `${address.path} is left behind: user ${user} may not write to its directory; the next start replaces it`,
       );
     }
   }

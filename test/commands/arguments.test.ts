@@ -54,7 +54,7 @@ test.each([
   [
     'completion',
     ['bash', 'zsh'],
-    'completion: too many arguments: it takes 1, and there are 2',
+    'completion: too many arguments: it takes 1, but got 2',
     'see paster help completion',
   ],
 ])('%s %j is an error', (name, words, message, hint) => {

@@ -128,6 +128,6 @@ test('zsh completes names of sections', async () => {
 
 test('an unknown shell is refused', async () => {
   const { stderr, status } = await runHere(['completion', 'bsh']);
-  expect(stderr).toBe('paster: completion: there is none for "bsh" (did you mean "bash"?)\n');
+  expect(stderr).toBe('paster: completion: unknown shell "bsh" (did you mean "bash"?)\n');
   expect(status).toBe(2);
 });

@@ -165,15 +165,15 @@ test('top shows the table of status at a terminal, until q', async () => {
 });
 
 test.each([
-  [['reload', '--seconds', '4'], 'control: reload has no --seconds'],
+  [['reload', '--seconds', '4'], 'control: reload takes no --seconds'],
   [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is not a number of seconds'],
-  [[], 'control: what to do is missing (there are: reload, workers,'],
-  [['relaod'], 'control: unknown "relaod" (did you mean "reload"?)'],
+  [[], 'control: the action is missing (there are: reload, workers,'],
+  [['relaod'], 'control: unknown action "relaod" (did you mean "reload"?)'],
   [['workers'], 'control: workers needs +1, -1 or a number'],
   [['workers', 'many'], 'control: workers: "many" is not a number of workers (allowed: +1, -1, 4)'],
   [['workers', '0'], 'control: workers: a server has at least one (stop ends it;'],
   [['replace', '-4'], 'control: "-4" is not a PID'],
-  [['reload', 'now'], 'control: reload takes no argument, and there is "now"'],
+  [['reload', 'now'], 'control: reload takes no argument, but got "now"'],
 ])('control %j is an error in the command line', async (words, message) => {
   const { program, control } = await served();
   const { status, stderr } = await control(...words);

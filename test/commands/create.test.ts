@@ -288,7 +288,7 @@ describe('existing files', () => {
       const { status, stderr } = await create(args, directory);
       expect(status).toBe(1);
       expect(stderr).toMatch(/^paster: cannot write .*\n$/);
-      expect(stderr).toContain(`${directory}/${file} is a file, and would have to be a directory`);
+      expect(stderr).toContain(`${directory}/${file} is a file, not a directory`);
     }
     expect(tree(directory)).toEqual(['myapp', 'out']);
   });

@@ -236,7 +236,7 @@ test('a module that cannot be imported is reported, and its part is listed', asy
 });
 
 test.each([
-  ['that never gets ready', 'await new Promise(() => {})', 'parts#bad (./bad.js:make) never gets ready'],
+  ['that never becomes ready', 'await new Promise(() => {})', 'parts#bad (./bad.js:make) never becomes ready'],
   ['that ends the process', 'process.exit(0)', 'parts#bad (./bad.js:make) ended the process'],
 ])('a module %s is reported', async (_what, text, message) => {
   const { stdout, stderr, status } = await paster(['points', '--json'], { cwd: foreign({ bad: text }) }).finished();

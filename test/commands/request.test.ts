@@ -187,7 +187,7 @@ export default (req, res) => res.end([req instanceof IncomingMessage, res instan
   });
 
   test.each([
-    ['/never', /^paster: the application does not respond, and waits for nothing any more/],
+    ['/never', /^paster: the application does not respond, and has nothing left to wait for/],
     ['/half', /^paster: the application did not finish its response: it closed the connection\n$/],
   ])('is missing or incomplete (%s): status 1', async (url, message) => {
     const { stderr, status } = await runProcess(['request', 'module:./plain.mjs', url]);
@@ -243,14 +243,14 @@ describe('the application', () => {
     }
   });
 
-  test('is an error if it never gets ready, or fails to', async () => {
+  test('is an error if it never becomes ready, or fails to', async () => {
     const directory = temporaryDirectory({
       'x.ini': '[app:main]\nuse = call:./lifecycle.mjs:unready\n',
       'lifecycle.mjs': LIFECYCLE,
       'hang.mjs': 'await new Promise(() => {});\nexport default 1;\n',
     });
     const hanging = await runProcess(['request', 'module:./hang.mjs', '/'], directory);
-    expect([hanging.status, hanging.stderr]).toEqual([1, expect.stringContaining('never gets ready')]);
+    expect([hanging.status, hanging.stderr]).toEqual([1, expect.stringContaining('never becomes ready')]);
     const failing = await run(['request', 'x.ini', '/'], directory);
     expect(failing.stderr).toMatch(/^paster: lifecycle\.mjs:10:\d+: \[app:main\] .* failed: not yet\n$/);
     expect(failing.status).toBe(1);

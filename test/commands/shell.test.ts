@@ -84,7 +84,7 @@ test('a terminal shows a greeting and a prompt, and keeps a history', async () =
 
 test.each([
   ['() => process.exit(0)', /^paster: x\.ini:1:1: \[app:main\] .* ended the process while it was loaded\n$/],
-  ['() => new Promise(() => {})', /^paster: x\.ini:1:1: \[app:main\] .* never gets ready \(/],
+  ['() => new Promise(() => {})', /^paster: x\.ini:1:1: \[app:main\] .* never becomes ready \(/],
 ])('an application that does not load is reported (%s)', async (make, message) => {
   const files = { 'x.ini': '[app:main]\nuse = call:./a.mjs:make\n', 'a.mjs': `export const make = ${make};\n` };
   const { stderr, status } = await paster(['shell', 'x.ini'], { cwd: temporaryDirectory(files) }).finished();

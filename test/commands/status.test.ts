@@ -127,7 +127,7 @@ test('a server that finds no directory for its socket serves without one', async
   const env = { XDG_RUNTIME_DIR: '/nonexistent', TMPDIR: '/nonexistent' };
   const program = await serve(['etc/x.ini', '-v'], { cwd, env });
   expect(await (await fetch(program.url)).text()).toBe('Hello');
-  await eventually(() => program.output.includes('paster status is not going to find this server'));
+  await eventually(() => program.output.includes('paster status will not find this server'));
 });
 
 test('the socket is private to its user, and only the first suitable directory is created', async () => {

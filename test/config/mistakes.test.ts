@@ -69,7 +69,7 @@ describe('the message', () => {
       '\nport = 80\n',
       '2:1: "port = 80" is before the first section (put it under a header such as [app:main], or under [DEFAULT] for all sections)',
     ],
-    ['a duplicate section', '[a]\n\n [a]\n', '3:2: [a] is already there, on line 1 (merge the two, or rename one)'],
+    ['a duplicate section', '[a]\n\n [a]\n', '3:2: [a] is already defined on line 1 (merge the two, or rename one)'],
     ['a duplicate key', '[a]\nx = 1\n\nx = 2\n', '4:1: [a] x is already set on line 2 (remove one of the two lines)'],
     [
       'a duplicate in DEFAULT',

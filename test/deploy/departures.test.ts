@@ -263,8 +263,8 @@ describe('sections and URIs', () => {
     const session = new LoadSession();
     await loadContext('app', 'config:main.ini', { relativeTo: directory }, session);
     expect(session.warnings.map(({ message, location }) => [location.line, message])).toEqual([
-      [7, '[app:inner] b has no effect: module:./app.js is ready made, nothing is called with settings'],
-      [3, '[app:main] a has no effect: module:./app.js is ready made, nothing is called with settings'],
+      [7, '[app:inner] b has no effect: module:./app.js is the application itself, and gets no settings'],
+      [3, '[app:main] a has no effect: module:./app.js is the application itself, and gets no settings'],
     ]);
   });
 });

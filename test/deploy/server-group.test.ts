@@ -146,9 +146,7 @@ describe('check and serve report', () => {
     [{ ssl_pem: 'x' }, '--https'],
   ])('an option %s that could apply to several servers', async (overrides, option) => {
     const path = file(`${TOGETHER}${LIVE.replace('live', 'web')}${LIVE.replace('8090', '8091')}`);
-    await expect(load(path, { overrides })).rejects.toThrow(
-      `serve: ${option} does not say which of the servers it is for`,
-    );
+    await expect(load(path, { overrides })).rejects.toThrow(`serve: ${option} is ambiguous with several servers`);
   });
 
   it('an option that names a server twice', async () => {

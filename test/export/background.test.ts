@@ -164,7 +164,7 @@ describe('systemd', () => {
     expect(await refused('systemd', '--split', ini(project(HTTP, '[process:a,b]\ncommand = true\n')))).toContain(
       'a command line cannot name this section',
     );
-    expect(await refused('docker', '--split', ini(directory))).toContain('--split means nothing for docker');
+    expect(await refused('docker', '--split', ini(directory))).toContain('--split does not apply to docker');
   });
 });
 

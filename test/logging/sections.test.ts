@@ -88,7 +88,7 @@ test.each([
   [
     '(sys.stderr,)',
     '(sys.stderr, 2)',
-    '10:21: [handler_h] args: StreamHandler: it takes one argument at most (there are: stream)',
+    '10:21: [handler_h] args: StreamHandler: it takes at most one argument (there are: stream)',
   ],
   ['(sys.stderr,)', '(open("x"),)', '10:9: [handler_h] args: open(...) is a call, not a literal value'],
   ['(sys.stderr,)', '(10 * 1024,)', '10:12: [handler_h] args: "*" is an expression, not a literal value'],

@@ -226,7 +226,7 @@ test.each([
   const directory = temporaryDirectory({ ...PROGRAM, 'package.json': manifest });
   expect(() => lookAtProject(directory)).toThrow(
     expect.objectContaining({
-      message: expect.stringContaining('the script "start" sets variables in a way that only Windows knows'),
+      message: expect.stringContaining('the script "start" sets variables in a way that works only on Windows'),
       hint: `write "${portable}", or name the program: paster serve server.js`,
       location: { file: `${directory}/package.json`, line: 3, column: 14 },
     }),

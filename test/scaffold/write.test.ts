@@ -84,7 +84,7 @@ test('a failure in the middle reverts everything', async () => {
 test('a file in place of a directory, or a directory in place of a file, is an error', async () => {
   const directory = temporaryDirectory({ file: '', 'directory/x': '' });
   await expect(compareFiles(join(directory, 'file'), [file('a')])).rejects.toThrow(
-    `${directory}/file is a file, and would have to be a directory`,
+    `${directory}/file is a file, not a directory`,
   );
   await expect(compareFiles(directory, [file('file/b/c')])).rejects.toThrow(`${directory}/file is a file`);
   await expect(compareFiles(directory, [file('directory')])).rejects.toThrow(

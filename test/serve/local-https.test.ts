@@ -62,7 +62,7 @@ test('the authority is created once, readable only by this user, and again when 
 
 test('no keys are stored if another user controls the directory, and a damaged authority is not used', () => {
   chmodSync(data, 0o777);
-  expect(() => localCertificate()).toThrow(/cannot hold its keys: other users can write to /);
+  expect(() => localCertificate()).toThrow(/is not a safe place for keys: other users can write to /);
   expect(existsSync(join(data, 'paster'))).toBe(false);
   chmodSync(data, 0o700);
   const { authority } = localCertificate();

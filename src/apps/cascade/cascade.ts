@@ -107,7 +107,9 @@ makeCascade.check = (_globalConf: Settings, settings: SettingsOf<typeof cascadeS
 function cascadeOf(apps: readonly App[], caught: readonly number[], maxSpoolSize: number): App {
   const last = apps.at(-1);
   if (!last) {
-    throw new ConfigError('PASTER_CASCADE', 'a cascade of no applications', { hint: 'app1 = name, app2 = name, ...' });
+    throw new ConfigError('PASTER_CASCADE', 'the cascade names no application', {
+      hint: 'app1 = name, app2 = name, ...',
+    });
   }
   const isCaught = (status: number): boolean => caught.includes(status);
   const front: App = async (req, res) => {

@@ -119,7 +119,7 @@ function scriptApp(find: FindScript, options: CgiOptions, queryOf: (query: strin
       return undefined;
     }
     if (running.size >= maxProcesses) {
-      log.warn(`${script}: ${running.size} scripts run already`);
+      log.warn(`${script}: ${running.size} scripts are already running`);
       sendPlainText(res, 503, { 'retry-after': String(RETRY_AFTER_S) });
       return undefined;
     }
@@ -181,6 +181,6 @@ function locateScript(script: string, path: readonly string[] | undefined): stri
   throw new ConfigError('PASTER_CGI_SCRIPT', `there is no script ${script}`, {
     setting: 'script',
     path: candidates[0],
-    hint: isAbsolute(script) ? undefined : `looked for below ${directories.map(fromWorkingDirectory).join(', ')}`,
+    hint: isAbsolute(script) ? undefined : `searched below ${directories.map(fromWorkingDirectory).join(', ')}`,
   });
 }

@@ -67,7 +67,7 @@ export async function scriptProblem(script: string): Promise<string | undefined>
   } catch (error) {
     switch (errorCode(error)) {
       case 'ENOENT':
-        return 'it is not there';
+        return 'it does not exist';
       case 'EACCES':
         return 'it may not be executed by this user (chmod +x, and a file system that is not mounted noexec)';
       default:
@@ -80,12 +80,13 @@ export async function scriptProblem(script: string): Promise<string | undefined>
   const [line = ''] = start.toString('latin1').split('\n');
   if (!line.startsWith(HASH_BANG))
     return 'it is not a program, and its first line names no interpreter (#!/usr/bin/...)';
-  if (line.endsWith('\r')) return 'its first line ends with CR LF: the interpreter is looked for by a name with a CR';
+  if (line.endsWith('\r'))
+    return 'its first line ends with CR LF: the system looks for an interpreter whose name ends with CR';
   const interpreter = line.slice(HASH_BANG.length).trim().split(/\s/)[0] ?? '';
   try {
     await access(interpreter, constants.X_OK);
   } catch {
-    return `its first line names the interpreter "${interpreter}", which is not there or may not be executed`;
+    return `its first line names the interpreter "${interpreter}", which does not exist or may not be executed`;
   }
   return undefined;
 }

@@ -164,7 +164,7 @@ export class ScriptRun {
     const unread = this.#unread.view();
     const end = findHeadEnd(unread, searched);
     if ((end?.head ?? unread.length) > MAX_HEAD) {
-      this.#refuse(502, `its output begins with no head of at most ${MAX_HEAD} bytes`);
+      this.#refuse(502, `its output does not begin with a head of at most ${MAX_HEAD} bytes`);
       return;
     }
     if (end === undefined) return;
@@ -288,7 +288,7 @@ export class ScriptRun {
       this.#timer.refresh();
       return;
     }
-    this.#refuse(504, `nothing from it for ${this.#options.timeout} s`);
+    this.#refuse(504, `no output for ${this.#options.timeout} s`);
     this.stop();
   }
 

@@ -153,7 +153,7 @@ export class ProxiedRequest {
     }
     this.#finish();
     const status = this.#hasTimedOut ? 504 : UNSENDABLE.has(errorCode(error) ?? '') ? 400 : 502;
-    const what = this.#hasTimedOut ? `nothing came for ${this.#options.timeout / 1000} s` : errorMessage(error);
+    const what = this.#hasTimedOut ? `no data for ${this.#options.timeout / 1000} s` : errorMessage(error);
     const line = `proxy: ${this.method} ${this.url} to ${this.#options.target}: ${what || errorCode(error)}`;
     errorStream(this.#req).write(`${printableLine(line)}\n`);
     if (this.#hasBegun) this.#client.destroy();

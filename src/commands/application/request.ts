@@ -194,7 +194,7 @@ function throwIncomplete(error: unknown): never {
 
 /** The error for an application that got the request, unlike one that did not finish loading. */
 function neverResponds(): RunError {
-  return new RunError('PASTER_NO_ANSWER', 'the application does not respond, and waits for nothing any more', {
+  return new RunError('PASTER_NO_ANSWER', 'the application does not respond, and has nothing left to wait for', {
     hint: 'is there a way through it that calls neither res.end() nor next()?',
   });
 }

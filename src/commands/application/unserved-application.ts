@@ -44,5 +44,5 @@ const CLOSE_LIMIT_S = 5;
 export async function closeApp(app: App, context: Context, log: Logger): Promise<void> {
   const close = () => runPartCode(context, async () => void (await app.close?.()));
   if (await isDoneWithin(CLOSE_LIMIT_S, close)) return;
-  log.error(`the application is not closed after ${CLOSE_LIMIT_S} s; the process ends without waiting for it`);
+  log.error(`the application has not closed after ${CLOSE_LIMIT_S} s; the process ends without waiting for it`);
 }

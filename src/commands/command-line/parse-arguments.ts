@@ -121,7 +121,7 @@ function countError(count: number, command: Command): UsageError | undefined {
   if (count <= args.length || args.at(-1)?.[0].includes('...')) return undefined;
   return new UsageError(
     'PASTER_USAGE',
-    `${name}: too many arguments: it takes ${args.length}, and there are ${count}`,
+    `${name}: too many arguments: it takes ${args.length}, but got ${count}`,
     seeHelp(command),
   );
 }

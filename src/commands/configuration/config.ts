@@ -99,7 +99,7 @@ function checkOptions(options: Readonly<Record<string, unknown>>, picture: boole
   if (given === undefined && !bothPictures) return;
   const flag = given === undefined ? '--html' : `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
   const message = picture
-    ? `config: ${flag} does not go with --tree or --html`
+    ? `config: ${flag} does not work with --tree or --html`
     : `config: ${flag} needs --tree or --html`;
   throw new UsageError('PASTER_USAGE', bothPictures ? 'config: --tree and --html are mutually exclusive' : message);
 }

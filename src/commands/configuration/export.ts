@@ -181,7 +181,7 @@ async function placeFiles(output: string, files: readonly ExportedFile[]): Promi
   if (isDirectory) return files.map((file) => beside(output, file));
   const own = files.filter(({ isCompanion }) => !isCompanion);
   if (new Set(own.map(({ name }) => extname(name))).size < own.length) {
-    throw new UsageError('PASTER_EXPORT', `export: ${output} is not a directory, and there are ${own.length} files`, {
+    throw new UsageError('PASTER_EXPORT', `export: ${output} is not a directory, but there are ${own.length} files`, {
       hint: 'name a directory that exists',
     });
   }

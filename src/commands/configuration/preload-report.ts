@@ -73,7 +73,7 @@ export async function preloadReport(
     const names = new Set(prepared?.units.flatMap((unit) => (unit.isKnown ? packageOf(unit.file).name : [])));
     result = `imported ahead: ${names.size > 0 ? [...names].join(', ') : 'none'}`;
   } catch (error) {
-    result = `which packages are imported ahead is not known: ${errorMessage(error)}`;
+    result = `cannot tell which packages are imported ahead: ${errorMessage(error)}`;
   }
   return [...preload.explanations, result];
 }
@@ -112,7 +112,7 @@ async function findOut(boot: WorkerPlan, preload: PreloadPlan): Promise<Prepared
       await pool.swap(worker ? [worker] : []);
       if (isFit) return prepared;
     }
-    throw new Error(`none of ${MOST_ROUNDS} workers that have imported some fits the application`);
+    throw new Error(`the application could use none of ${MOST_ROUNDS} workers that had imported packages`);
   } finally {
     await pool.stop({ graceful: false, timeout: 0 });
     closeSync(output);

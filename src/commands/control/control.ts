@@ -117,19 +117,19 @@ async function control(
   if (!action) {
     throw new UsageError(
       'PASTER_USAGE',
-      name === '' ? 'control: what to do is missing' : `control: unknown "${name}"`,
+      name === '' ? 'control: the action is missing' : `control: unknown action "${name}"`,
       { hint: didYouMean(name, ACTIONS.keys()) },
     );
   }
   if (action.argument === undefined && argument !== undefined) {
-    throw new UsageError('PASTER_USAGE', `control: ${name} takes no argument, and there is "${argument}"`);
+    throw new UsageError('PASTER_USAGE', `control: ${name} takes no argument, but got "${argument}"`);
   }
   if (action.argument !== undefined && !action.isOptional && argument === undefined) {
     throw new UsageError('PASTER_USAGE', `control: ${name} needs ${action.argument}`);
   }
   for (const option of ['seconds', 'output', 'follow', 'level']) {
     if (options[option] === undefined || action.options?.includes(option)) continue;
-    throw new UsageError('PASTER_USAGE', `control: ${name} has no --${option}`);
+    throw new UsageError('PASTER_USAGE', `control: ${name} takes no --${option}`);
   }
   const given = {
     seconds: secondsOf(textOption(options, 'seconds')),

@@ -59,7 +59,7 @@ export async function makeMiddleware(
     const keys = Object.keys(args.at(-1) as Record<string, unknown>);
     const key = optionNamedIn(errorMessage(error), keys, packageOf(context).otherNames);
     if (key === undefined) throw error;
-    throw optionError(key, context, errorMessage(error), 'the package itself says this');
+    throw optionError(key, context, errorMessage(error), 'the package itself reports this');
   }
 }
 

@@ -107,14 +107,18 @@ async function resolvePackage(specifier: string, directory: string): Promise<str
     return fileURLToPath(resolveModule(specifier, pathToFileURL(`${directory}/noop.js`).href));
   } catch (error) {
     const local = resolve(directory, specifier);
-    throw new ConfigError('PASTER_MODULE_MISSING', `there is no package "${specifier}" to be found from ${directory}`, {
-      cause: error,
-      hint: existsSync(local)
-        ? `did you mean "./${specifier}"?`
-        : errorCode(error) === 'ERR_MODULE_NOT_FOUND'
-          ? 'a path begins with ./ or ../; a package has to be installed'
-          : errorMessage(error),
-    });
+    throw new ConfigError(
+      'PASTER_MODULE_MISSING',
+      `there is no package "${specifier}" that can be found from ${directory}`,
+      {
+        cause: error,
+        hint: existsSync(local)
+          ? `did you mean "./${specifier}"?`
+          : errorCode(error) === 'ERR_MODULE_NOT_FOUND'
+            ? 'a path begins with ./ or ../; a package has to be installed'
+            : errorMessage(error),
+      },
+    );
   }
 }
 

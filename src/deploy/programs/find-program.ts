@@ -169,7 +169,7 @@ function refuseWindowsScript(name: string, script: string, directory: string): v
   const lines = before.split('\n');
   throw new ConfigError(
     'PASTER_SCRIPT',
-    `the script "${name}" sets variables in a way that only Windows knows: ${script}`,
+    `the script "${name}" sets variables in a way that works only on Windows: ${script}`,
     {
       location: { file, line: lines.length, column: (lines.at(-1) ?? '').length + 1 },
       hint: `write "${portable}", or name the program: paster serve server.js`,

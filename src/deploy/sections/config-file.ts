@@ -225,7 +225,7 @@ export class ConfigFile implements ContextLoader {
       this.#session.report(
         new ConfigError('PASTER_PIPELINE_EXTRA', `[${section.name}] a pipeline has no setting "${extra}"`, {
           location: origins.get(extra)?.location ?? section.location,
-          hint: 'only pipeline, filter-with and set ... stand here; settings of a filter go into its own section',
+          hint: 'only pipeline, filter-with and set ... are allowed here; settings of a filter go into its own section',
         }),
       );
     }
@@ -312,7 +312,7 @@ export class ConfigFile implements ContextLoader {
         'PASTER_NO_FACTORY',
         misplaced
           ? `[${section.name}] ${misplaced} does not make a part of this kind (${kind})`
-          : `[${section.name}] says neither "use" nor a factory`,
+          : `[${section.name}] has neither "use" nor a factory`,
         {
           location: (misplaced && origins.get(misplaced)?.location) ?? section.location,
           hint: `write use = npm:package#name, or ${KINDS[kind].called} = ./module.js:factory${isBackground(kind) ? ', or command = ...' : ''}`,

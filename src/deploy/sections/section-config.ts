@@ -104,7 +104,7 @@ export function warnOfKeysWithoutEffect(
     const place = origins.get(key)?.location;
     if (!place || isRead(key)) continue;
     session.warn(
-      `[${section}] ${key} has no effect: ${target.description} is ready made, nothing is called with settings`,
+      `[${section}] ${key} has no effect: ${target.description} is the application itself, and gets no settings`,
       place,
     );
   }

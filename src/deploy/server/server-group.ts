@@ -72,7 +72,7 @@ function onlyWebServer(servers: NamedServers, own: AddressOverrides): NamedServe
   if (web && !another && own.socket === undefined) return web;
   const [option = ''] = Object.entries(own).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   const flag = option === 'ssl_pem' ? 'https' : option;
-  throw new UsageError('PASTER_USAGE', `serve: --${flag} does not say which of the servers it is for`, {
+  throw new UsageError('PASTER_USAGE', `serve: --${flag} is ambiguous with several servers`, {
     hint: `choose one of ${servers.map(({ name }) => name).join(', ')} with --server-name, or change its section`,
   });
 }

@@ -233,10 +233,10 @@ export function socketUnit({ name, others, ...first }: Deployment, user: string,
 function listenStream(address: Address): string {
   if (address.kind === 'unix') return unitLine(resolve(address.path));
   if (address.kind === 'fd' || address.port === 0)
-    throw exportError('a socket unit needs a port other than 0', 'name a port');
+    throw exportError('a socket unit cannot listen on port 0', 'name a port');
   const host = address.host === 'localhost' ? '127.0.0.1' : address.host;
   if (!/^[0-9A-Fa-f.:]+$/.test(host))
-    throw exportError(`systemd listens on addresses, and ${JSON.stringify(host)} is a name`, 'write an IP address');
+    throw exportError(`systemd listens on addresses, but ${JSON.stringify(host)} is a name`, 'write an IP address');
   return hostPort({ ...address, host });
 }
 

@@ -66,7 +66,7 @@ const BUSY = plainRefusal(
 
 function readHash(hash: string): string {
   if (isPasswordHash(hash)) return hash;
-  throw new Error(`the password is not hashed in a way that is known here: ${PASSWORD_HASHES}`);
+  throw new Error(`unknown kind of password hash; use ${PASSWORD_HASHES}`);
 }
 
 /** Of base64 characters: far more than a name and a password need. */

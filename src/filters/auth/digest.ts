@@ -112,7 +112,7 @@ function readEntry(rest: string, expected: string): DigestEntry {
   const entryRealm = rest.slice(0, Math.max(0, colon));
   const hash = rest.slice(colon + 1).toLowerCase();
   const algorithm = ALGORITHM_NAMES.find((name) => ALGORITHMS[name].digits === hash.length);
-  if (entryRealm !== expected) throw new Error(`the realm is "${entryRealm}", and not "${expected}"`);
+  if (entryRealm !== expected) throw new Error(`the realm is "${entryRealm}" instead of "${expected}"`);
   if (algorithm === undefined || !/^[\da-f]+$/.test(hash)) {
     throw new Error('the hash is neither MD5 (32 hexadecimal digits) nor SHA-256 (64)');
   }

@@ -111,7 +111,7 @@ export class UserList<T> {
       const wrong = (message: string): ConfigError =>
         new ConfigError('PASTER_USERS', `${setting}, line ${index + 1}: ${message}`, { setting });
       if (colon < 1) throw wrong('it does not begin with "name:"');
-      if (users.has(name)) throw wrong(`the user "${name}" is there twice`);
+      if (users.has(name)) throw wrong(`the user "${name}" is given twice`);
       try {
         users.set(name, this.#read(line.slice(colon + 1).trim()));
       } catch (error) {

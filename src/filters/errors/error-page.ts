@@ -120,7 +120,7 @@ export function errorPages(
     try {
       await respondWithError(req, res, { ...common, more: developerResponse(error, req, directory) });
     } catch (cause) {
-      record(req, id, new Error('the error page cannot be drawn', { cause }));
+      record(req, id, new Error('the error page cannot be rendered', { cause }));
       await respondWithError(req, res, common);
     }
   }
@@ -140,7 +140,7 @@ export function showErrors(directory?: string): Filter {
     if (!res.headersSent && clearResponse(res)) {
       const response = { status: STATUS, title: TITLE, more: developerResponse(error, req, directory) };
       await respondWithError(req, res, response).catch((cause: unknown) => {
-        toStandardError(printableLine(`the error page cannot be drawn: ${errorMessage(cause)}`));
+        toStandardError(printableLine(`the error page cannot be rendered: ${errorMessage(cause)}`));
       });
     }
     throw error;

@@ -49,7 +49,7 @@ export function isInternal(req: IncomingMessage): boolean {
 /** The depth of a request within `req`. @throws Error if that is a loop. */
 function nextDepth(req: IncomingMessage, path: string): number {
   const depth = (depths.get(req) ?? 0) + 1;
-  if (depth > MAX_DEPTH) throw new Error(`more than ${MAX_DEPTH} requests within each other, the last for ${path}`);
+  if (depth > MAX_DEPTH) throw new Error(`requests are nested more than ${MAX_DEPTH} deep, the last for ${path}`);
   return depth;
 }
 
@@ -123,7 +123,7 @@ function asHeaders(lines: readonly (readonly [name: string, value: string])[]): 
  */
 export function forward(mount: FilterMount, req: MountedRequest, res: ServerResponse, path: string): unknown {
   checkPath(path);
-  if (res.headersSent) throw new Error(`${path} comes too late: the response has begun`);
+  if (res.headersSent) throw new Error(`cannot forward to ${path}: the response has begun`);
   depths.set(req, nextDepth(req, path));
   req.originalUrl ??= req.url ?? '/';
   moveTo(req, mount, path, req.environ);

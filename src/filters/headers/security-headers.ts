@@ -25,7 +25,7 @@ const securityPolicy: SettingType<Directives | 'default' | 'off'> = {
       const [name, ...sources] = each.trim().split(/\s+/);
       if (name === undefined || name === '') continue;
       if (!/^[a-zA-Z-]+$/.test(name)) throw new Error(`"${name}" is not the name of a directive`);
-      if (name.toLowerCase() in directives) throw new Error(`"${name}" is there twice`);
+      if (name.toLowerCase() in directives) throw new Error(`"${name}" is given twice`);
       directives[name.toLowerCase()] = sources;
     }
     if (Object.keys(directives).length === 0) throw new Error('it is empty');

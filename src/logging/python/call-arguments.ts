@@ -31,7 +31,7 @@ export class CallArguments {
       if (name === undefined) {
         const most = parameters.length === 1 ? 'one argument' : `${parameters.length} arguments`;
         throw new ArgumentError(
-          `it takes ${parameters.length === 0 ? 'no arguments' : `${most} at most`}`,
+          `it takes ${parameters.length === 0 ? 'no arguments' : `at most ${most}`}`,
           node,
           listed(parameters),
         );

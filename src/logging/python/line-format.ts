@@ -152,7 +152,7 @@ function bracePieces(text: string): Piece[] {
     }
     if (name === undefined) {
       throw new FormatError(
-        `the "${whole}" has no counterpart: write {name}, or "${whole}${whole}" for the brace`,
+        `the "${whole}" is unmatched: write {name}, or "${whole}${whole}" for the brace`,
         match.index,
       );
     }

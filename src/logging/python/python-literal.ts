@@ -179,7 +179,7 @@ class LiteralParser {
       }
       if (character === '\\') value += isRaw ? this.#rawEscape() : this.#escape(isBytes);
       else {
-        if (isBytes && character > '\x7f') throw this.#error('bytes are written in ASCII');
+        if (isBytes && character > '\x7f') throw this.#error('bytes may contain only ASCII characters');
         value += character;
         this.#at++;
       }

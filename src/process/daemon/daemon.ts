@@ -84,7 +84,7 @@ export function daemonStatus(
 }
 
 function processName(pid: number | undefined): string {
-  return pid === undefined ? 'no process' : `process ${pid}, which is no server of ours any more`;
+  return pid === undefined ? 'no process' : `process ${pid}, which is no longer a paster server`;
 }
 
 /** How long to wait beyond the server's own limit. */
@@ -115,7 +115,7 @@ export async function stopDaemon(pidFile: string, isMeant: IsMeant, write: (line
   const { pid } = found;
   for (const [signal, limit] of stopSignals(found.graceful)) {
     if (!stillRuns(found)) break;
-    if (signal !== 'SIGTERM') write(`process ${pid} is still there: ${signal}`);
+    if (signal !== 'SIGTERM') write(`process ${pid} has not ended: sending ${signal}`);
     try {
       process.kill(pid, signal);
     } catch (cause) {

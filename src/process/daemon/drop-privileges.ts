@@ -37,7 +37,10 @@ export function dropPrivileges(user: string | number | undefined, group?: string
     });
   }
   if (account && account.uid !== 0 && canBecomeRoot(setuid)) {
-    throw new RunError('PASTER_USER', `changing to user ${user} did not hold: root can be had back`);
+    throw new RunError(
+      'PASTER_USER',
+      `the change to user ${user} is not final: the process can still become root again`,
+    );
   }
   if (isOther) setUserVariables(account);
 }
@@ -86,7 +89,7 @@ export function checkUser(user: string | undefined, group: string | undefined): 
   const account = user === undefined ? undefined : findUser(user);
   const gid = group === undefined ? account?.gid : groupId(group);
   if (process.getuid?.() === 0 || isAlready(account?.uid, gid)) return;
-  throw new RunError('PASTER_USER', `cannot change to ${userName(user, group)}: this process is not root’s`, {
+  throw new RunError('PASTER_USER', `cannot change to ${userName(user, group)}: this process does not run as root`, {
     hint: 'start as root, or leave out --user and --group',
   });
 }

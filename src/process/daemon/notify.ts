@@ -117,11 +117,12 @@ export class SystemdNotify {
         timeout: SENDING_LIMIT_MS,
       });
       child.once('error', (error) => {
-        this.#log.warn(`systemd is not told ${words[0]}: systemd-notify: ${error.message}`);
+        this.#log.warn(`cannot notify systemd of ${words[0]}: systemd-notify: ${error.message}`);
         resolve();
       });
       child.once('exit', (status) => {
-        if (status !== 0) this.#log.warn(`systemd is not told ${words[0]}: systemd-notify ended with status ${status}`);
+        if (status !== 0)
+          this.#log.warn(`cannot notify systemd of ${words[0]}: systemd-notify ended with status ${status}`);
         resolve();
       });
     });

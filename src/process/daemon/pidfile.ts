@@ -79,7 +79,7 @@ export function checkPidFile(file: string, predecessor?: number): void {
   try {
     // A rename would replace a symbolic link, and could replace another program's file.
     const found = lstatSync(file, { throwIfNoEntry: false });
-    if (found && !found.isFile()) throw new Error('something that is not a file has this name');
+    if (found && !found.isFile()) throw new Error('it is not a regular file');
     if (!statSync(dirname(file)).isDirectory()) throw new Error(`${dirname(file)} is not a directory`);
     accessSync(dirname(file), constants.W_OK | constants.X_OK);
     new DirectoryHandle(file).close();
@@ -210,7 +210,7 @@ function refuseForeign(file: string, { nlink }: Stats, writtenFor: string, pid: 
         ? `it was written for ${writtenFor === '' ? 'another path' : writtenFor}`
         : undefined;
   if (reason === undefined) return;
-  throw new RunError('PASTER_PID_FILE', `the pid file ${file} is not believed: ${reason}`, {
+  throw new RunError('PASTER_PID_FILE', `the pid file ${file} is not trusted: ${reason}`, {
     hint: `other users can write to a directory of its path; if process ${pid} is the server, kill ${pid} ends it`,
   });
 }
@@ -302,7 +302,7 @@ function refuseIfRunning(
 ): void {
   const found = examine(file, at, exposed);
   if (found.state !== 'running' || found.pid === process.pid || found.pid === predecessor) return;
-  throw new RunError('PASTER_PID_FILE', `a server runs already: ${file} names ${describeServer(found)}`, {
+  throw new RunError('PASTER_PID_FILE', `a server is already running: ${file} names ${describeServer(found)}`, {
     hint: 'stop it first, or use another --pid-file',
   });
 }

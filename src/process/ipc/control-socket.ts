@@ -113,7 +113,7 @@ export async function offerControl(file: string, target: Controllable, log: Logg
     server.unref();
     return () => void listener.close();
   } catch (error) {
-    log.debug(`paster status is not going to find this server: ${errorMessage(error)}`);
+    log.debug(`paster status will not find this server: ${errorMessage(error)}`);
     return () => {};
   }
 }

@@ -158,7 +158,7 @@ export class LeftOutPackages {
     const changed = [...this.#writtenVariables, ...(this.#changedGlobal === undefined ? [] : [this.#changedGlobal])];
     const over = changed.filter((name) => !this.#isMentioned(name, ownModules));
     for (const name of over) {
-      this.#log.debug(`packages are imported ahead again that were not, because the application changed ${name}`);
+      this.#log.debug(`packages are imported ahead again: no module of the application mentions ${name} any more`);
       this.#mentions.delete(name);
       this.#writtenVariables.delete(name);
       if (this.#changedGlobal === name) this.#changedGlobal = undefined;

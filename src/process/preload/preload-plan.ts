@@ -282,7 +282,7 @@ export class PreloadPlan {
   }
 }
 
-const SPOILED = 'it has imported what it should not';
+const SPOILED = 'it imported a package that must not be imported ahead';
 
 const NO_EVALUATION: Evaluation = { units: [], notLoaded: new Set(), isConditional: false };
 

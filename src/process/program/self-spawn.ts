@@ -108,7 +108,7 @@ function parseRole(text: string | undefined): Partial<Role & { readonly parent: 
 }
 
 export function predecessorGone(pid: number | undefined): RunError {
-  return new RunError('PASTER_UPGRADE', `process ${pid}, which this one was to take over from, has ended`);
+  return new RunError('PASTER_UPGRADE', `process ${pid} ended before this one could take over from it`);
 }
 
 /** Lets the parent end: it waits no longer. */

@@ -90,7 +90,7 @@ export class CurrentVersion<Boot> {
    * @throws a worker's own error then
    */
   async start(giveUp: () => Promise<void>): Promise<void> {
-    // An application that never gets ready needs a save.
+    // An application that never becomes ready needs a save.
     const slow = setTimeout(() => void this.watchFiles(), SLOW_START_MS);
     this.isStarting = true;
     try {
@@ -159,7 +159,7 @@ export class CurrentVersion<Boot> {
         const hasEnded = this.#pool.isVacated;
         if (hasEnded) this.#pool.reviveVacated();
         if (this.#turns.isInterrupted) {
-          this.#log.info('starting over: a newer reload was asked for');
+          this.#log.info('starting over: a newer reload was requested');
           return SUPERSEDED;
         }
         events.reloadFailed(reason, describeError(error));
@@ -276,7 +276,7 @@ export class CurrentVersion<Boot> {
       await this.#pool.swap(await this.#pool.bootAll(count, { failure: asError(reason), oneByOne: false }));
       return true;
     } catch (error) {
-      if (!this.#owner.isStopping()) this.#log.debug(`nor can its error be served: ${describeError(error)}`);
+      if (!this.#owner.isStopping()) this.#log.debug(`its error page cannot be served either: ${describeError(error)}`);
       return false;
     }
   }

@@ -104,7 +104,9 @@ export class MemoryBudget<Boot> {
     if (share !== undefined) log.debug(`max_memory is ${mebibytes(share)} (${limit.reason})`);
     else if (this.#warm && count > 0) {
       const size = mebibytes(this.#warm.resident);
-      log.warn(`${workersText(count)} of ${size} MiB hardly fit: ${limit.reason}; raise the limit, or lower workers`);
+      log.warn(
+        `${workersText(count)} of ${size} MiB barely fit into memory: ${limit.reason}; raise the limit, or lower workers`,
+      );
     }
   }
 

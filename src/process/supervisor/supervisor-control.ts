@@ -90,7 +90,7 @@ export class SupervisorControl<Boot> implements Controllable {
     for (let missing = wanted - this.#supervisor.size; missing > 0; missing--) {
       const failure = await this.#supervisor.changes.add();
       if (failure)
-        throw new RunError('PASTER_WORKER', `one more worker does not start: ${describeError(failure.error)}`);
+        throw new RunError('PASTER_WORKER', `another worker does not start: ${describeError(failure.error)}`);
     }
     for (let more = this.#supervisor.size - wanted; more > 0; more--) await this.#supervisor.changes.remove();
     return this.#supervisor.size;

@@ -4,7 +4,7 @@ import type { Logger } from '../../log.ts';
 /** Why a worker did not start that a reload has ended, since the reload starts others. */
 export class Interrupted extends Error {
   constructor() {
-    super('a reload was asked for');
+    super('a reload was requested');
   }
 }
 

@@ -21,7 +21,7 @@ export type Succession = { readonly ok: true; readonly pid: number | undefined }
 /** What happens to a request that comes too late. */
 export const STOPPED: Failure = { ok: false, error: new Error('the supervisor is stopping') };
 /** What happens to a reload that a newer one replaces. */
-export const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was asked for') };
+export const SUPERSEDED: Failure = { ok: false, error: new Error('a newer reload was requested') };
 
 /** What the changes need of the supervisor. */
 export interface ChangesOwner<Boot> {
@@ -61,7 +61,7 @@ export class WorkerChanges<Boot> {
         pool.spares.warm();
         return undefined;
       } catch (error) {
-        if (!isStopping()) startLog(log, error).error(`one more worker does not start: ${describeError(error)}`);
+        if (!isStopping()) startLog(log, error).error(`another worker does not start: ${describeError(error)}`);
         return { ok: false, error };
       }
     }, STOPPED);
@@ -108,7 +108,7 @@ export class WorkerChanges<Boot> {
       return { ok: true, pid: slot.worker?.pid };
     } catch (error) {
       if (!isStopping())
-        startLog(log, error).error(`its successor does not start, it keeps running: ${describeError(error)}`);
+        startLog(log, error).error(`its successor does not start, so it keeps running: ${describeError(error)}`);
       return { ok: false, error };
     } finally {
       pool.spares.warm();

@@ -183,7 +183,7 @@ export class ScheduledTask<Boot> {
     if (this.#definition.missed === 'once') this.#due(now);
     else {
       this.#runs.missed++;
-      this.#log.warn('a run was due while this machine was suspended, and does not take place: missed = skip');
+      this.#log.warn('a run was due while this machine was suspended, and is skipped: missed = skip');
     }
   }
 
@@ -211,7 +211,7 @@ export class ScheduledTask<Boot> {
     switch (this.#definition.overlap) {
       case 'skip':
         this.#runs.skipped++;
-        this.#log.warn(`process ${this.#running.pid} still runs: this run does not take place`);
+        this.#log.warn(`process ${this.#running.pid} is still running: this run is skipped`);
         return;
       case 'queue':
         if (this.#queue.length < LONGEST_QUEUE) this.#queue.push(due);

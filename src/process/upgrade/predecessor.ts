@@ -34,7 +34,7 @@ export class Predecessor {
     if (inheritance.protocol !== UPGRADE_PROTOCOL) {
       throw new RunError(
         'PASTER_UPGRADE_PROTOCOL',
-        `paster ${ownVersion()} cannot take over from the version that runs`,
+        `paster ${ownVersion()} cannot take over from the running version`,
         { hint: 'restart the server' },
       );
     }

@@ -109,7 +109,7 @@ export class Successor {
    * @throws its own error, or RunError if it ends or takes longer
    */
   ready(limit: number): Promise<SuccessorProgram> {
-    return this.#inTime(this.#ready, limit, `does not serve after ${limit} s`);
+    return this.#inTime(this.#ready, limit, `is not serving after ${limit} s`);
   }
 
   /**
@@ -169,7 +169,7 @@ export class Successor {
 const TAKING_OVER_S = 10;
 
 function died(how: string): RunError {
-  return new RunError('PASTER_UPGRADE', `the new process ${how}`, { hint: 'the log has what it wrote' });
+  return new RunError('PASTER_UPGRADE', `the new process ${how}`, { hint: 'its output is in the log' });
 }
 
 /** What the child inherits after the standard descriptors, and the description of it. */

@@ -110,7 +110,7 @@ export class InspectionPipe {
 }
 
 function blockedError(pid: number): RunError {
-  return new RunError('PASTER_BLOCKED', `worker ${pid} is blocked, and has no thread that could look into it`, {
+  return new RunError('PASTER_BLOCKED', `worker ${pid} is blocked, and has no thread that could inspect it`, {
     hint: 'with worker_timeout in the section of the server, it has one from its start',
   });
 }

@@ -69,7 +69,7 @@ function existingAuthority(directory: string): FoundAuthority | undefined {
   const certificate = new X509Certificate(text);
   const key = createPrivateKey(text);
   if (!certificate.checkPrivateKey(key))
-    throw new Error('the key of the certificate authority is not that of its certificate');
+    throw new Error('the key of the certificate authority does not belong to its certificate');
   // It must outlive what it signs.
   if (daysLeft(certificate) < SERVER_DAYS) return undefined;
   // It may have been removed.
@@ -147,7 +147,7 @@ function ownDirectory(): string {
   const { XDG_DATA_HOME, HOME } = process.env;
   const data = XDG_DATA_HOME?.startsWith('/') ? XDG_DATA_HOME : HOME?.startsWith('/') && join(HOME, '.local/share');
   const hint = 'set XDG_DATA_HOME to a directory that only you can write to';
-  if (!data) throw new RunError('PASTER_LOCAL_CERTIFICATE', '--https: there is no directory for its keys', { hint });
+  if (!data) throw new RunError('PASTER_LOCAL_CERTIFICATE', '--https: there is no directory for the keys', { hint });
   const directory = join(data, 'paster', 'https');
   try {
     refuseShared(nearestExisting(directory));
@@ -158,7 +158,7 @@ function ownDirectory(): string {
     chmodSync(real, 0o700);
     return real;
   } catch (cause) {
-    const message = `--https: ${directory} cannot hold its keys: ${errorMessage(cause)}`;
+    const message = `--https: ${directory} is not a safe place for keys: ${errorMessage(cause)}`;
     throw new RunError('PASTER_LOCAL_CERTIFICATE', message, { hint, cause });
   }
 }

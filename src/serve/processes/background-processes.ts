@@ -231,7 +231,7 @@ export class BackgroundProcesses {
   /** @throws The reason if they do not start */
   async startSection(name: string): Promise<void> {
     const section = await this.#named(name);
-    if (!section.isStopped) throw new RunError('PASTER_PROCESS', `[process:${name}] runs already`);
+    if (!section.isStopped) throw new RunError('PASTER_PROCESS', `[process:${name}] is already running`);
     section.isStopped = false;
     try {
       await this.#start(section);

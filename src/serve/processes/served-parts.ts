@@ -91,7 +91,7 @@ function checkNames(
     const unknown = names.find((name) => !known.includes(name));
     if (unknown === undefined) continue;
     if (file === undefined)
-      throw new UsageError('PASTER_USAGE', `--${option} names sections, and there is no INI file`);
+      throw new UsageError('PASTER_USAGE', `--${option} names sections, but there is no INI file`);
     const meant = nearest(unknown, known);
     throw new UsageError('PASTER_USAGE', `--${option}: there is no section [process:${unknown}] or [task:${unknown}]`, {
       hint: meant === undefined ? `there are: ${known.join(', ')}` : `did you mean "${meant}"?`,

@@ -132,7 +132,7 @@ export class CgiExchange implements Carrier {
   neverAnswered(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
-    this.#log.error('CGI: the application waits for nothing any more and has not responded');
+    this.#log.error('CGI: the application has not responded and has nothing left to wait for');
     this.#exchange = undefined;
     exchange.socket.reset();
     if (exchange.response.headersSent) this.#end('broken');

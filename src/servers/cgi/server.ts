@@ -24,7 +24,7 @@ export function makeCgiServer(_globalConf: Settings, settings: SettingsOf<typeof
   return {
     scheme: 'cgi',
     checkAddress(address) {
-      throw new ConfigError('PASTER_ADDRESS', `CGI listens nowhere, and not on ${formatAddress(address)}`, {
+      throw new ConfigError('PASTER_ADDRESS', `CGI does not listen, so it cannot use ${formatAddress(address)}`, {
         hint: 'leave out host, port, socket and listen: a web server starts this program for each request',
       });
     },

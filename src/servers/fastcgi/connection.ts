@@ -184,7 +184,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
       this.refused(`a record was not completed ${limit}`);
       this.destroy();
     } else {
-      request.timedOut(`the head of a request was not there ${limit}`);
+      request.timedOut(`the head of a request did not arrive ${limit}`);
     }
   }
 
@@ -320,7 +320,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   bodyBacklog(request: ActiveRequest, unread: number): void {
     if (this.#limits.multiplexed && unread < MAX_BACKLOG) return;
     if (this.#active.size > 1) {
-      this.refused(`a request of several on one connection left ${MAX_BACKLOG} bytes of its body unread`);
+      this.refused(`one of several requests on a connection left ${MAX_BACKLOG} bytes of its body unread`);
       request.overflow();
       return;
     }

@@ -145,7 +145,7 @@ function isStream(type: number): boolean {
 
 function wrongVersion(): ProtocolError {
   return new ProtocolError(
-    `what came is not FastCGI ${VERSION} (does the web server speak HTTP or SCGI to this socket?)`,
+    `the data is not FastCGI ${VERSION} (does the web server speak HTTP or SCGI to this socket?)`,
   );
 }
 
@@ -173,7 +173,7 @@ export function eachPair(bytes: Buffer, start: number, end: number, maxPairs: nu
     const valueAt = at + nameLength;
     const next = valueAt + valueLength;
     // Also false for NaN, if the lengths themselves are incomplete.
-    if (!(next <= end)) throw new ProtocolError('a name-value pair reaches over the end of its stream');
+    if (!(next <= end)) throw new ProtocolError('a name-value pair extends beyond the end of its stream');
     visit(position, at, valueAt, next);
     at = next;
   }

@@ -89,7 +89,7 @@ function showClient(socket: Socket, client: ProxiedClient): void {
 /** Why a connection is refused; undefined: it is not. */
 function refusal({ kind }: ProxyHeader, isSender: boolean): string | undefined {
   if (!isSender)
-    return kind === 'absent' ? undefined : 'it sent a PROXY header, and proxy_protocol does not name its address';
+    return kind === 'absent' ? undefined : 'it sent a PROXY header, but proxy_protocol does not name its address';
   if (kind === 'malformed') return 'its PROXY header is malformed';
   return kind === 'absent' ? 'it sent no PROXY header, which proxy_protocol requires of its address' : undefined;
 }

@@ -108,7 +108,7 @@ export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUse
   /** The head has taken too long. */
   headTimedOut(): void {
     const { headersTimeout } = this.#gateway;
-    this.#refuse(408, 'Request Timeout', `its headers were not there after ${headersTimeout / 1000} seconds`);
+    this.#refuse(408, 'Request Timeout', `its headers did not arrive within ${headersTimeout / 1000} seconds`);
   }
 
   #refuse(status: number, reason: string, why: string): void {
@@ -181,7 +181,7 @@ export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUse
     const exchange = this.#exchange;
     if (exchange === undefined) {
       // A peer that only checks whether a server listens sends nothing.
-      if (this.used) this.#gateway.refused(this.#peer, 'it closed within its headers');
+      if (this.used) this.#gateway.refused(this.#peer, 'it closed the connection within its headers');
       this.end();
     } else if (exchange.socket.endBody()) {
       this.destroy();

@@ -17,7 +17,7 @@ describe('scripts that cannot be run', () => {
       'with an interpreter that does not exist',
       '#!/usr/bin/pythom3\n',
       0o755,
-      /"\/usr\/bin\/pythom3", which is not there/,
+      /"\/usr\/bin\/pythom3", which does not exist/,
     ],
     ['with CR LF line ends', '#!/bin/sh\r\necho\r\n', 0o755, /ends with CR LF/],
     ['without permission to execute', '#!/bin/sh\n', 0o644, /may not be executed/],
@@ -84,7 +84,7 @@ describe('limits', () => {
   test('a script that is silent for too long is ended, together with its children', async () => {
     const { ask, log, directory } = await bin({ x: SLEEP }, { timeout: 0.5 });
     expect((await ask('/cgi-bin/x')).status).toBe(504);
-    expect(log.join()).toMatch(/nothing from it for 0\.5 s/);
+    expect(log.join()).toMatch(/no output for 0\.5 s/);
     await eventually(() => !pids(directory).some(isAlive));
   });
 

@@ -91,7 +91,7 @@ use = npm:paster#htp
 `;
 
 const pipelineHint =
-  '(only pipeline, filter-with and set ... stand here; settings of a filter go into its own section)';
+  '(only pipeline, filter-with and set ... are allowed here; settings of a filter go into its own section)';
 
 test('a file with every kind of error: each is reported once, in the order of lines', async () => {
   const directory = temporaryDirectory({
@@ -119,7 +119,7 @@ test('a file with every kind of error: each is reported once, in the order of li
     'x.ini:39:1: [app:typed] size: must be 1',
     'x.ini:44:1: sections refer to each other in a circle: [app:a] -> [app:b] -> [app:a]',
     'x.ini:44:1: warning: [app:a] is not used: nothing refers to it',
-    'x.ini:48:1: [app:none] says neither "use" nor a factory (write use = npm:package#name, or paste.app_factory = ./module.js:factory)',
+    'x.ini:48:1: [app:none] has neither "use" nor a factory (write use = npm:package#name, or paste.app_factory = ./module.js:factory)',
     'x.ini:48:1: warning: [app:none] is not used: nothing refers to it',
     'x.ini:50:1: warning: [app:export] is not used: nothing refers to it',
     'x.ini:51:21: [app:export] $DIR/app.mjs exports no "mak" (did you mean "make"?)',

@@ -109,7 +109,9 @@ describe('modules', () => {
       'server.mjs': 'export default { scheme: "x", serve() {} };\n',
     };
     expect(await lines(ini + rest, others)).toEqual([
-      expect.stringMatching(/^3:1: warning: \[app:main\] a has no effect: module:\.\/app\.mjs is ready made/),
+      expect.stringMatching(
+        /^3:1: warning: \[app:main\] a has no effect: module:\.\/app\.mjs is the application itself/,
+      ),
       expect.stringMatching(/^7:1: warning: \[filter:f\] b has no effect/),
       expect.stringMatching(/^8:1: warning: \[app:test\] is not used/),
       expect.stringMatching(/^11:1: warning: \[app:test\] lint has no effect/),

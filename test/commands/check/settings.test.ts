@@ -64,7 +64,7 @@ describe('conditions that a part has beyond types', () => {
       /^3:1: .*\* would let any client reach what this machine reaches/,
     ],
     ['composite', 'urlmap', '/a = config:y.ini\n/a/ = config:y.ini', /^4:1: .*"\/a\/": this prefix is mapped already/],
-    ['composite', 'cascade', 'catch = 404', /^1:1: .*a cascade of no applications/],
+    ['composite', 'cascade', 'catch = 404', /^1:1: .*the cascade names no application/],
   ])('[%s:main] use = npm:paster#%s, %s', async (kind, part, settings, mistake) => {
     const others = { 'y.ini': '[app:main]\nuse = npm:paster#test\n' };
     const ini = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n${SERVER}`;

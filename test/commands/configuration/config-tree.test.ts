@@ -106,7 +106,7 @@ test('--html in a browser: parts are connected along the path of a request, and 
 });
 
 test.each([
-  [['--tree', '--json'], 'config: --json does not go with --tree or --html'],
+  [['--tree', '--json'], 'config: --json does not work with --tree or --html'],
   [['--tree', '--html'], 'config: --tree and --html are mutually exclusive'],
   [['-n', 'x'], 'config: --app-name needs --tree or --html'],
   [['--tree', '-n', 'nope'], 'there is no section [app:nope]'],

@@ -171,6 +171,6 @@ describe('docker', () => {
   test('--health sets the path of the health check', async () => {
     expect(await exported('docker', ini(project(HTTP)), '--health', '/up')).toContain('http://127.0.0.1:8085/up');
     expect(await refused('docker', ini(project(HTTP)), '--health', '/up"')).toContain('--health');
-    expect(await refused('docker', ini(project(HTTP)), '--standalone')).toContain('means nothing for docker');
+    expect(await refused('docker', ini(project(HTTP)), '--standalone')).toContain('does not apply to docker');
   });
 });

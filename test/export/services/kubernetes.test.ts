@@ -90,7 +90,7 @@ describe('kubernetes', () => {
   test('refuses invalid limits', async () => {
     expect(await refused('kubernetes', ini(project(HTTP)), '--cpu', 'two')).toContain('allowed: 1.5, 500m');
     expect(await refused('kubernetes', ini(project(HTTP)), '--memory', '512')).toContain('allowed: 512Mi, 1.5Gi');
-    expect(await refused('docker', ini(project(HTTP)), '--cpu', '1')).toContain('means nothing for docker');
+    expect(await refused('docker', ini(project(HTTP)), '--cpu', '1')).toContain('does not apply to docker');
   });
 
   test.each([

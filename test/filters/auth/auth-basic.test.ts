@@ -36,10 +36,10 @@ describe('hashes', () => {
   });
 
   test.each([
-    ['joe:secret', 'not hashed'],
-    ['joe:$scrypt$ln=30,r=8,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ', 'not hashed'],
+    ['joe:secret', 'unknown kind of password hash'],
+    ['joe:$scrypt$ln=30,r=8,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdHNhbHQ', 'unknown kind of password hash'],
     ['joe', 'does not begin with "name:"'],
-    [`joe:${HASHES.sha}\n  joe:${HASHES.sha}`, 'there twice'],
+    [`joe:${HASHES.sha}\n  joe:${HASHES.sha}`, 'given twice'],
   ])('%j is an error, and the message does not quote the password', async (users, message) => {
     const error = await serveThrough([`auth_basic\nusers =\n  ${users}`], mirror).catch(String);
     expect(error).toContain(message);
@@ -56,7 +56,7 @@ describe('hashes', () => {
 });
 
 test.each([
-  ['auth_basic', 'joe:secret', 'users_file, line 1: joe: the password is not hashed'],
+  ['auth_basic', 'joe:secret', 'users_file, line 1: joe: unknown kind of password hash'],
   ['auth_digest\nrealm = r', 'joe:other:0', 'users_file, line 1: joe: the realm is "other"'],
 ])('check finds the error in the users of %s', async (filter, line, message) => {
   const cwd = temporaryDirectory({

@@ -130,7 +130,7 @@ describe('overlap', () => {
   test('skip: a run that is due during another one is dropped', async () => {
     const cwd = project(`[task:long]\n${EACH_SECOND}\nuse = call:./tasks.js:forever\n`);
     const program = await serveTasks(cwd);
-    await program.says(/\[task:long\] process \d+ still runs: this run does not take place/);
+    await program.says(/\[task:long\] process \d+ is still running: this run is skipped/);
     // On a busy machine, the first run may still be starting.
     await eventually(() => notes(cwd).length > 0);
     expect(notes(cwd)).toHaveLength(1);

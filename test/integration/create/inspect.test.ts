@@ -76,7 +76,7 @@ test.each([[[]], [['-w', '1']]])('an inspector that NODE_OPTIONS opens is kept %
   const program = await serve(['x.ini', `--inspect=${port}`, ...mode], { cwd, env: { NODE_OPTIONS: '--inspect=0' } });
   const server = await pid(program.url);
   const said = new RegExp(
-    `process ${server} can be debugged on 127\\.0\\.0\\.1:(\\d+) already, .*not on .*:${port}`,
+    `process ${server} already lets a debugger attach on 127\\.0\\.0\\.1:(\\d+), .*not on .*:${port}`,
     'g',
   );
   const [, actual] = await program.says(new RegExp(said.source));

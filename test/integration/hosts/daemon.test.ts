@@ -81,7 +81,7 @@ test.each([
   const second = await run(directory, 'x.ini', '--daemon');
   expect(second).toMatchObject({
     status: 1,
-    stderr: expect.stringMatching(/runs already: .*paster\.pid names process/),
+    stderr: expect.stringMatching(/is already running: .*paster\.pid names process/),
   });
   expect(pidIn(directory)).toBe(pid);
 
@@ -111,7 +111,9 @@ test('a command for another INI file does not affect the server of the default p
   const url = urlOf(await run(directory, 'x.ini', 'start'));
   const served = `paster\\.pid names process ${pidIn(directory)}, which serves x\\.ini`;
   const notRunning = new RegExp(`Server not running: \\S+${served} \\(name another with --pid-file\\)`);
-  const runsAlready = new RegExp(`a server runs already: \\S+${served} \\(stop it first, or use another --pid-file\\)`);
+  const runsAlready = new RegExp(
+    `a server is already running: \\S+${served} \\(stop it first, or use another --pid-file\\)`,
+  );
   expect(await run(directory, 'y.ini', 'status')).toMatchObject({
     status: 1,
     stdout: expect.stringMatching(notRunning),
@@ -195,7 +197,7 @@ test('a server that does not stop is killed', async () => {
   await run(directory, 'x.ini', 'start');
   const pid = pidIn(directory);
   const stopped = await run(directory, 'x.ini', 'stop');
-  expect(stopped.stdout).toMatch(/is still there: SIGINT\n.*is still there: SIGKILL/);
+  expect(stopped.stdout).toMatch(/has not ended: sending SIGINT\n.*has not ended: sending SIGKILL/);
   expect(stopped.status).toBe(0);
   expect(isAlive(pid)).toBe(false);
   expect(existsSync(join(directory, 'paster.pid'))).toBe(false);
@@ -317,7 +319,7 @@ test('the pid file of a killed server is recognized as stale', async () => {
   await eventually(() => !isAlive(pid));
   expect(await run(directory, '--status')).toMatchObject({
     status: 1,
-    stdout: expect.stringMatching(/no server of ours/),
+    stdout: expect.stringMatching(/no longer a paster server/),
   });
   expect(await run(directory, 'x.ini', 'restart')).toMatchObject({ status: 0 });
   expect(pidIn(directory)).not.toBe(pid);

@@ -117,7 +117,7 @@ describe.runIf(python && notify)('sd_notify', () => {
 
   test('warns if the program is missing, and serves anyway', async () => {
     const program = await serve([APP, '-p', '0'], { env: { NOTIFY_SOCKET: '/nonexistent', PATH: '/nonexistent' } });
-    await program.says(/systemd is not told READY=1: systemd-notify: .*ENOENT/);
+    await program.says(/cannot notify systemd of READY=1: systemd-notify: .*ENOENT/);
     expect((await fetch(`${program.url}/query`)).status).toBe(200);
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });

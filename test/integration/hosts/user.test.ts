@@ -96,7 +96,7 @@ describe.runIf(requireRoot())('as root', () => {
     // The supervisor is still root and removes the socket; a single process may not, and says so.
     const stays = mode.length === 0;
     expect(existsSync(join(cwd, 'run/app.sock'))).toBe(stays);
-    if (stays) expect(ended.stderr).toMatch(/app\.sock stays behind: user nobody may not write/);
+    if (stays) expect(ended.stderr).toMatch(/app\.sock is left behind: user nobody may not write/);
 
     // The next start replaces the leftover file.
     const again = await serve(['x.ini', '--user', 'nobody', ...mode], { cwd });

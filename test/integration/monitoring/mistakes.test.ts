@@ -118,7 +118,7 @@ test.each([
     'a section without a file',
     ['module:./a.js', '--server-name', 'x'],
     {},
-    /^paster: --server-name names a section, and/,
+    /^paster: --server-name names a section, but/,
   ],
   [
     'an address that is open to every host',
@@ -177,13 +177,13 @@ describe.each([
   };
 
   test.each([
-    ['module:./hang.mjs', /^paster: x\.ini:1:1: \[app:main\] module:\.\/hang\.mjs never gets ready/],
-    ['call:./a.mjs:hang', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:hang never gets ready/],
+    ['module:./hang.mjs', /^paster: x\.ini:1:1: \[app:main\] module:\.\/hang\.mjs never becomes ready/],
+    ['call:./a.mjs:hang', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:hang never becomes ready/],
     [
       'call:./a.mjs:schema',
-      /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:schema: the validation of its settings never gets ready/,
+      /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:schema: the validation of its settings never becomes ready/,
     ],
-    ['call:./a.mjs:unready', /^paster: the application never gets ready/],
+    ['call:./a.mjs:unready', /^paster: the application never becomes ready/],
     ['call:./a.mjs:exit', /^paster: x\.ini:1:1: \[app:main\] call:\.\/a\.mjs:exit ended the process while it was/],
   ])('%s', async (use, message) => {
     const files = { 'x.ini': `[app:main]\nuse = ${use}\n${SERVER}`, ...FILES };
@@ -192,7 +192,7 @@ describe.each([
 
   test('a server', async () => {
     const ini = `[app:main]\n${APP}\n[server:main]\npaste.server_factory = ./a.mjs:hang\n`;
-    const message = /^paster: x\.ini:3:1: \[server:main\] \.\/a\.mjs:hang never gets ready/;
+    const message = /^paster: x\.ini:3:1: \[server:main\] \.\/a\.mjs:hang never becomes ready/;
     expect(await fails(['x.ini', ...args], { 'x.ini': ini, ...FILES }, 1)).toMatch(message);
   });
 });
@@ -296,9 +296,9 @@ describe('a large file', () => {
       'a number of 10 MB',
       () => `${section}${server}port = ${'9'.repeat(LONG)}\n`,
       2,
-      /^x\.ini:5:1: .*characters more\)/,
+      /^x\.ini:5:1: .*more characters\)/,
     ],
-    ['a key of 10 MB', () => `${section}${'k'.repeat(LONG)} = 1\n${server}`, 2, /^x\.ini:3:1: .*characters more\)/],
+    ['a key of 10 MB', () => `${section}${'k'.repeat(LONG)} = 1\n${server}`, 2, /^x\.ini:3:1: .*more characters\)/],
     [
       'a line of 10 MB without a separator',
       () => `${section}${'k'.repeat(LONG)}\n${server}`,

@@ -216,12 +216,12 @@ describe('shutdown is called at the end', () => {
     const cwd = project('graceful_timeout = 0.1\nworkers = 1', 'export const shutdown = () => new Promise(() => {});');
     const program = await serve(['x.ini'], { cwd });
     await program.kill('SIGTERM');
-    expect(program.stderr).toMatch(/preload: .*trace\.js has not finished within 1 s/);
+    expect(program.stderr).toMatch(/preload: .*trace\.js did not finish within 1 s/);
     const failing = await serve(['x.ini'], {
       cwd: project('', 'export const shutdown = () => { throw new Error("no network"); };'),
     });
     await failing.kill('SIGTERM');
-    expect(failing.stderr).toMatch(/preload: .*trace\.js has failed at the end: no network/);
+    expect(failing.stderr).toMatch(/preload: .*trace\.js failed at shutdown: no network/);
   });
 });
 
@@ -248,11 +248,11 @@ describe('errors in preload', () => {
     const known = await failure('./trace.js, @opentelemetry/auto-instrumentations-node/register', settings);
     expect(known.status).toBe(2);
     expect(known.stderr).toMatch(
-      /x\.ini:6:23: \[server:main\] preload: there is no package "@opentelemetry\/auto-instrumentations-node\/register" to be found from .* \(npm install @opentelemetry\/auto-instrumentations-node\)\n/,
+      /x\.ini:6:23: \[server:main\] preload: there is no package "@opentelemetry\/auto-instrumentations-node\/register" that can be found from .* \(npm install @opentelemetry\/auto-instrumentations-node\)\n/,
     );
     const unknown = await failure('own-tracing', settings);
     expect(unknown.stderr).toMatch(
-      /x\.ini:6:11: \[server:main\] preload: there is no package "own-tracing" to be found .*\(a path begins with \.\/ or \.\.\/; a package has to be installed\)/,
+      /x\.ini:6:11: \[server:main\] preload: there is no package "own-tracing" that can be found .*\(a path begins with \.\/ or \.\.\/; a package has to be installed\)/,
     );
     const misspelt = await failure('./trase.js', settings);
     expect(misspelt.stderr).toMatch(

@@ -72,5 +72,5 @@ test('a TERM handler that never settles does not keep a command running', async 
     cwd: project(SERVER + rest),
   }).finished();
   expect([status, stdout]).toEqual([0, 'open']);
-  expect(stderr).toContain('the application is not closed after 5 s; the process ends without waiting for it');
+  expect(stderr).toContain('the application has not closed after 5 s; the process ends without waiting for it');
 });

@@ -75,7 +75,7 @@ describe('listen:', () => {
     const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: project({ 'server.js': source }) }).finished();
     expect([status, stderr]).toEqual([
       1,
-      expect.stringContaining(`listen:./server.js never gets ready (${hint}; ${NO_SERVER})`),
+      expect.stringContaining(`listen:./server.js never becomes ready (${hint}; ${NO_SERVER})`),
     ]);
   });
 

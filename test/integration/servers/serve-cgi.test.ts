@@ -180,7 +180,7 @@ describe('failures', () => {
   test('an application that never responds gets a 500', async () => {
     const answer = await ask('/forget');
     expect([answer.status, answer.exit]).toEqual([500, 0]);
-    expect(answer.stderr).toContain('the application waits for nothing any more and has not responded');
+    expect(answer.stderr).toContain('the application has not responded and has nothing left to wait for');
   });
 
   test('TERM looks like a client that has disconnected', async () => {
@@ -214,7 +214,7 @@ describe('settings that make no sense for one request', () => {
     const cwd = project(APP, 'use = npm:paster#cgi\nhost = 127.0.0.1\nport = 8000');
     const { status, stderr } = await start('/', {}, '', ['x.ini'], cwd).finished();
     expect(status).toBe(2);
-    expect(stderr).toContain('CGI listens nowhere, and not on 127.0.0.1:8000');
+    expect(stderr).toContain('CGI does not listen, so it cannot use 127.0.0.1:8000');
   });
 });
 

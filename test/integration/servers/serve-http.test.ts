@@ -259,6 +259,6 @@ describe('one process ends within graceful_timeout, even if', () => {
     expect((await fetch(program.url)).status).toBe(200);
     const { status, stderr } = await program.kill('SIGTERM');
     expect(status).toBe(0);
-    expect(stderr).toContain('the application is not closed after 2 s; the process ends without waiting for it');
+    expect(stderr).toContain('the application has not closed after 2 s; the process ends without waiting for it');
   });
 });

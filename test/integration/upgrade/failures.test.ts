@@ -32,7 +32,7 @@ describe.each(MODES)('%s', (_what, workers) => {
   test('a version that hangs while it loads is stopped at start_timeout, as at a start', async () => {
     const site = await start(`${HTTP}\nstart_timeout = 1\n${workers}`);
     site.save('app.js', HANGING);
-    expect(await site.failToUpgrade()).toMatch(/keeps running: .*(does not serve after 3 s|not ready within 1 s)/);
+    expect(await site.failToUpgrade()).toMatch(/keeps running: .*(is not serving after 3 s|not ready within 1 s)/);
     expect((await fetch(site.url)).status).toBe(200);
   });
 

@@ -203,7 +203,7 @@ test('HUP during a trial tries the newer version, and TERM ends everything', asy
   deploy(version('third'));
   process.kill(program.pid, 'SIGHUP');
   await eventually(() => of('third') > 0);
-  expect(program.stderr).toContain('starting over: a newer reload was asked for');
+  expect(program.stderr).toContain('starting over: a newer reload was requested');
   const before = of('second');
   await eventually(() => of('third') > 20 && of('old') > 20);
   // At most the requests in flight.

@@ -274,7 +274,7 @@ test('if a number set by paster control fails to start, the next connection star
   await site.empty();
   site.save('broken', '');
   const { status, stderr } = await paster(['control', 'x.ini', 'workers', '1'], { cwd: site.directory }).finished();
-  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/one more worker does not start/) });
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/another worker does not start/) });
   rmSync(join(site.directory, 'broken'));
   expect(await answerOf(url)).toMatch(/^one /);
 });

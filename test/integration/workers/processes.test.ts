@@ -37,9 +37,9 @@ const get = async (url: string) => (await fetch(url, { headers: { connection: 'c
 test('HUP, TTIN and USR1 do not end a single process, which logs what to do instead', async () => {
   const program = await serve(['x.ini'], { cwd: project() });
   program.child.kill('SIGHUP');
-  await program.says(/HUP: one process cannot take over from itself, nothing is reloaded: set workers = 1/);
+  await program.says(/HUP: a server without workers cannot reload: set workers = 1/);
   program.child.kill('SIGTTIN');
-  await program.says(/TTIN and TTOU are for a server with workers/);
+  await program.says(/TTIN and TTOU have no effect on a server without workers/);
   program.child.kill('SIGUSR1');
   await program.says(/USR1: there is no log file to open again/);
   expect(await get(program.url)).toBe(String(program.pid));

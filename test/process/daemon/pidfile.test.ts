@@ -48,7 +48,7 @@ test('is replaced if it is stale, but not if its server is running', async () =>
   const stat = readFileSync(`/proc/${other.pid}/stat`, 'utf8').split(' ');
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   writeFileSync(file, `${other.pid}\n${stat[21]} ${bootId}\n`);
-  expect(() => writePidFile(file)).toThrow(`a server runs already: ${file} names process ${other.pid}`);
+  expect(() => writePidFile(file)).toThrow(`a server is already running: ${file} names process ${other.pid}`);
   other.kill('SIGKILL');
   await new Promise((resolve) => other.once('exit', resolve));
   writePidFile(file).remove();

@@ -54,7 +54,7 @@ describe('as many workers start as processors and memory allow', () => {
     [
       'hardly enough memory for one worker',
       1,
-      /^1 worker: 1 MiB, a new worker uses \d+ MiB\n[\s\S]*^1 worker of \d+ MiB hardly fit/m,
+      /^1 worker: 1 MiB, a new worker uses \d+ MiB\n[\s\S]*^1 worker of \d+ MiB barely fit into memory/m,
       1,
     ],
   ])('with %s', async (_what, mebibytes, line, count) => {
@@ -72,6 +72,6 @@ describe('as many workers start as processors and memory allow', () => {
 
   test('max_memory of the configuration takes precedence over the share of a limit', async () => {
     await site.start({ maxMemory: 100_000, memoryLimit: limit(1) });
-    expect(site.log).not.toMatch(/hardly fit/);
+    expect(site.log).not.toMatch(/barely fit into memory/);
   });
 });

@@ -315,8 +315,8 @@ describe('HUP', () => {
 });
 
 test.each([
-  ['one', 'SIGHUP', /^starting over: a newer reload was asked for$/m],
-  ['a TTIN', 'SIGTTIN', /^one more worker does not start: a reload was asked for$/m],
+  ['one', 'SIGHUP', /^starting over: a newer reload was requested$/m],
+  ['a TTIN', 'SIGTTIN', /^another worker does not start: a reload was requested$/m],
 ] as const)('a HUP replaces %s whose workers never get ready, without an error', async (_what, signal, message) => {
   const port = await start({ workers: 2 });
   saveByRename(site.app, "console.error('begun');\nsetInterval(() => {}, 1000);\nawait new Promise(() => {});\n");
@@ -358,7 +358,7 @@ test('a worker that a reload interrupts finishes its requests if it already serv
   const said = () => readFileSync(join(site.directory, 'output'), 'utf8');
   for (let rounds = 0; rounds < 200 && said() === ''; rounds++) execFileSync('sleep', ['0.05']);
   const reloaded = supervisor.reload('test');
-  expect(await added).toMatchObject({ ok: false, error: { message: 'a reload was asked for' } });
+  expect(await added).toMatchObject({ ok: false, error: { message: 'a reload was requested' } });
   expect(await reloaded).toEqual({ ok: true });
   await once(asking, 'exit');
   expect(said()).toBe("asked\nSet(1) { 'whole' }\n");

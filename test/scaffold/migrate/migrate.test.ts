@@ -232,7 +232,9 @@ describe('several servers', () => {
       '# It listens on port 4321 by itself: at a reload, the old process has to end before the new one can listen.\n[process:api]\nuse = program:../server.js\ncwd = %(here)s/..\nexclusive = true',
     );
     expect((await app('name: "a", script: "server.js"', 'web=')).config).not.toContain('[server:main]');
-    expect((await create(TWO, 'web=amin')).stderr).toContain('there is no such program of Node (there are: admin)');
+    expect((await create(TWO, 'web=amin')).stderr).toContain(
+      'there is no Node program of this name (there are: admin)',
+    );
   });
 });
 

@@ -221,7 +221,7 @@ describe('a server with workers', () => {
       );
     }
     await program.says(
-      /warn: HTTP from 127\.0\.0\.2: it sent a PROXY header, and proxy_protocol does not name its address/,
+      /warn: HTTP from 127\.0\.0\.2: it sent a PROXY header, but proxy_protocol does not name its address/,
     );
   });
 });
@@ -301,7 +301,7 @@ describe('export', () => {
   test('nginx cannot send it', async () => {
     const directory = project('use = npm:paster#http\nport = 8080\nproxy_protocol = 127.0.0.1');
     expect(await refused('nginx', join(directory, 'etc/config.ini'))).toContain(
-      'nginx sends no PROXY header to an HTTP server, and the section has proxy_protocol',
+      'nginx sends no PROXY header to an HTTP server, but the section has proxy_protocol',
     );
   });
 });

@@ -156,7 +156,7 @@ describe('refused and logged once', () => {
     client.write(request().subarray(0, 40));
     client.socket.end();
     await client.closed;
-    expect(warnings()).toEqual(['SCGI from 127.0.0.1: it closed within its headers']);
+    expect(warnings()).toEqual(['SCGI from 127.0.0.1: it closed the connection within its headers']);
   });
 
   test('a peer that only checks whether the server listens is not logged', async () => {
@@ -173,7 +173,7 @@ describe('refused and logged once', () => {
     const drip = setInterval(() => client.write(Buffer.from('x')), 10);
     expect((await client.answer()).status).toBe(408);
     clearInterval(drip);
-    expect(warnings()).toEqual(['SCGI from 127.0.0.1: its headers were not there after 0.1 seconds']);
+    expect(warnings()).toEqual(['SCGI from 127.0.0.1: its headers did not arrive within 0.1 seconds']);
   });
 
   test('too many connections', async () => {

@@ -53,7 +53,7 @@ export class WorkerScaler<Boot> {
     const { log } = this.#owner;
     const minimum = limits.minimum === 0 && !canWaitForConnections() ? 1 : limits.minimum;
     if (minimum !== limits.minimum)
-      log.warn(`one worker stays: Node ${process.version} does not show that a connection waits`);
+      log.warn(`one worker stays: Node ${process.version} cannot tell whether a connection waits`);
     this.#policy = new ScalingPolicy({ ...limits, minimum }, performance.now());
     this.#watch();
   }
@@ -125,7 +125,7 @@ export class WorkerScaler<Boot> {
     this.#failures = failure && !(failure instanceof Interrupted) ? this.#failures + 1 : 0;
     this.#retryAt = performance.now() + backoffMs(this.#failures);
     if (failure && this.#policy)
-      startLog(log, failure).error(`one more worker does not start: ${describeError(failure)}`);
+      startLog(log, failure).error(`another worker does not start: ${describeError(failure)}`);
     this.#spread.spread(pool.workers, performance.now());
     pool.spares.warmLater();
   }
