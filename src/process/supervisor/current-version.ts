@@ -16,7 +16,7 @@ import { isWithdrawal } from './canary.ts';
 import { workersText } from './memory-budget.ts';
 import type { Pool } from './pool.ts';
 import type { WorkerCount } from './scaling/worker-count.ts';
-import { type Supervision, type SupervisorOptions, workerSettings } from './supervisor-options.ts';
+import { type SupervisorOptions, type SupervisorSettings, workerSettings } from './supervisor-options.ts';
 import { Interrupted, type Turns } from './turns.ts';
 import { type Failure, STOPPED, SUPERSEDED } from './worker-changes.ts';
 
@@ -51,7 +51,7 @@ export class CurrentVersion<Boot> {
   readonly #configuration: Set<string>;
   /** Whether the workers have loaded the configuration as it was when a file of it changed last. */
   #isConfigurationLoaded = false;
-  #current: Supervision<Boot>;
+  #current: SupervisorSettings<Boot>;
   /** The number of the newest reload: of several that wait, only that one is done. */
   #lastReload = 0;
   /** Whether the first workers are not ready yet. */
@@ -79,7 +79,7 @@ export class CurrentVersion<Boot> {
   }
 
   /** The configuration that the workers have. */
-  get supervision(): Supervision<Boot> {
+  get settings(): SupervisorSettings<Boot> {
     return this.#current;
   }
 
@@ -220,14 +220,14 @@ export class CurrentVersion<Boot> {
     }, STOPPED);
   }
 
-  #revised(onlyCode: boolean): Promise<Supervision<Boot>> {
+  #revised(onlyCode: boolean): Promise<SupervisorSettings<Boot>> {
     this.#isConfigurationLoaded &&= onlyCode;
     return this.#options.revise?.(this.#current, this.#isConfigurationLoaded) ?? Promise.resolve(this.#current);
   }
 
   /** @returns the number of workers that it has replaced. @throws The first error; then nothing has changed. */
   async #replaceAllFor(
-    next: Supervision<Boot>,
+    next: SupervisorSettings<Boot>,
     { oneByOne, confirm }: { oneByOne: boolean; confirm?: (() => Promise<void>) | undefined },
   ): Promise<number> {
     const before = this.#current;
@@ -263,7 +263,7 @@ export class CurrentVersion<Boot> {
     return replaced;
   }
 
-  #configurePreload({ preload, env = process.env }: Supervision<Boot>): void {
+  #configurePreload({ preload, env = process.env }: SupervisorSettings<Boot>): void {
     const { execArgv = [] } = this.#options;
     this.#owner.preload.configure(preload, [env['NODE_OPTIONS'] ?? '', ...execArgv].join(' '));
   }

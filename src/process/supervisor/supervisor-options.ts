@@ -23,8 +23,8 @@ export interface AutomaticNumber {
 /** How the number of workers follows the load; its upper bound is `workers`. */
 export type ScalingRange = Omit<ScalingLimits, 'maximum'>;
 
-/** What the configuration says; a reload may change it. */
-export interface Supervision<Boot> {
+/** What a supervisor runs and how, as the configuration says: a reload may change these. */
+export interface SupervisorSettings<Boot> {
   /** Sent to each worker. */
   readonly boot: Boot;
   /** Closed when they are no longer needed, at the latest by `stop`. */
@@ -61,16 +61,19 @@ export interface Supervision<Boot> {
   readonly preload?: PreloadSettings | undefined;
 }
 
-export interface SupervisorOptions<Boot> extends Supervision<Boot> {
+/** Those, and what stays as it is until the supervisor ends. */
+export interface SupervisorOptions<Boot> extends SupervisorSettings<Boot> {
   /** The worker's script; it calls `runWorker`. */
   readonly entry: string;
   /**
-   * Returns the new configuration before each reload. Absent: the configuration does not change.
+   * Returns the new settings before each reload. Absent: they do not change.
    * @param onlyCode nothing but modules has changed since `current` was read
    */
-  readonly revise?: ((current: Supervision<Boot>, onlyCode: boolean) => Promise<Supervision<Boot>>) | undefined;
+  readonly revise?:
+    | ((current: SupervisorSettings<Boot>, onlyCode: boolean) => Promise<SupervisorSettings<Boot>>)
+    | undefined;
   /** Called when a reload has replaced the workers. */
-  readonly onReplaced?: ((serving: Supervision<Boot>) => void) | undefined;
+  readonly onReplaced?: ((serving: SupervisorSettings<Boot>) => void) | undefined;
   /** Present: reload when a file changes. */
   readonly reload?: ReloadOptions | undefined;
   /** Called with the error of a version that does not load after a change of files. Default: it is logged. */
@@ -172,7 +175,10 @@ const DEFAULT_DRAIN_S = 1;
 const DEFAULT_START_S = 60;
 const LONGEST_HEARTBEAT_MS = 1000;
 
-export function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOptions | undefined): WorkerSettings<Boot> {
+export function workerSettings<Boot>(
+  of: SupervisorSettings<Boot>,
+  reload: ReloadOptions | undefined,
+): WorkerSettings<Boot> {
   const { boot, sockets, env = process.env, gracefulTimeout, startTimeout = DEFAULT_START_S, workerTimeout = 0 } = of;
   const { maxRequests, maxRequestsJitter, maxMemory, spareWorkers = 0 } = of;
   const stallMs = workerTimeout > 0 ? workerTimeout * 1000 : undefined;
@@ -197,12 +203,12 @@ export function workerSettings<Boot>(of: Supervision<Boot>, reload: ReloadOption
 }
 
 /** How many workers start at first. With a memory limit, one shows how many of them fit. */
-export function workersAtOnce<Boot>(supervision: Supervision<Boot>): number {
-  const { workers, automatic, memoryLimit } = supervision;
-  return automatic && memoryLimit ? 1 : workersAtFirst(supervision, workers);
+export function workersAtOnce<Boot>(settings: SupervisorSettings<Boot>): number {
+  const { workers, automatic, memoryLimit } = settings;
+  return automatic && memoryLimit ? 1 : workersAtFirst(settings, workers);
 }
 
 /** How many of `maximum` workers start before the load is known. At least one: it shows that the application loads. */
-export function workersAtFirst<Boot>({ scaling }: Supervision<Boot>, maximum: number): number {
+export function workersAtFirst<Boot>({ scaling }: SupervisorSettings<Boot>, maximum: number): number {
   return scaling ? Math.max(1, Math.min(scaling.minimum, maximum)) : maximum;
 }

@@ -79,7 +79,7 @@ export class Supervisor<Boot> {
     this.relay = this.#pool.relay;
     this.#count = new WorkerCount<Boot>({
       pool: this.#pool,
-      current: () => this.#version.supervision,
+      current: () => this.#version.settings,
       otherProcesses: options.otherProcesses,
       replace: (worker, reason) => this.changes.request(worker, reason, 'max_memory'),
       inTurn: (action) => this.#turns.change(action, undefined),
@@ -107,7 +107,7 @@ export class Supervisor<Boot> {
 
   /** Starts the processes of the first workers, which load nothing before `start`. @returns see `FirstWorkers.start` */
   warm(): ListenElsewhere {
-    return this.#pool.warm(workersAtOnce(this.#version.supervision));
+    return this.#pool.warm(workersAtOnce(this.#version.settings));
   }
 
   /** Resolves when the workers are ready. Rejects with a worker's own error if none of them can start. */
@@ -130,7 +130,7 @@ export class Supervisor<Boot> {
 
   /** Whether a worker ends before its successor loads. */
   get isExclusive(): boolean {
-    return this.#version.supervision.exclusive === true;
+    return this.#version.settings.exclusive === true;
   }
 
   /** The number of workers, including those that are being started again. */
@@ -175,7 +175,7 @@ export class Supervisor<Boot> {
     clearInterval(this.#watchdog);
     this.#count.stop();
     const unwatched = this.#version.unwatchFiles();
-    const { sockets, gracefulTimeout } = this.#version.supervision;
+    const { sockets, gracefulTimeout } = this.#version.settings;
     const servesWaiting = graceful && !this.#version.isStarting;
     this.#timeLeft ??= servesWaiting ? serveWaiting(this.#pool, gracefulTimeout, this.#log) : gracefulTimeout;
     const timeout = graceful ? await this.#timeLeft : 0;
@@ -195,11 +195,11 @@ export class Supervisor<Boot> {
   #startWatchdog(): void {
     clearInterval(this.#watchdog);
     if (this.#stopping) return;
-    const { supervision } = this.#version;
-    this.#count.watchMemory(supervision);
+    const { settings } = this.#version;
+    this.#count.watchMemory(settings);
     const { heartbeatMs } = this.#pool.settings.limits;
     if (heartbeatMs === undefined) return;
-    const { workerTimeout = 0 } = supervision;
+    const { workerTimeout = 0 } = settings;
     this.#watchdog = watchHeartbeats(() => this.#pool.workers, heartbeatMs, workerTimeout, this.#log);
   }
 }

@@ -13,7 +13,7 @@ import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
 import type { Vacated } from '../upgrade/upgrade.ts';
-import { type ProcessPlan, processSupervision, taskDefinition } from './process-plan.ts';
+import { type ProcessPlan, supervisorSettings, taskDefinition } from './process-plan.ts';
 import { ProcessSection, reloadingSupervisor } from './process-section.ts';
 import { type Reloading, reloadTogether } from './reload-together.ts';
 import { ScheduledTasks } from './scheduled-tasks.ts';
@@ -62,7 +62,7 @@ export class BackgroundProcesses {
     const chosen = await this.#chosen().catch(() => undefined);
     if (!chosen) return;
     const session = new LoadSession(this.#service.plan.globalConf);
-    for (const name of chosen.processes) await processSupervision(this.#service, name, session);
+    for (const name of chosen.processes) await supervisorSettings(this.#service, name, session);
     for (const name of chosen.tasks) await taskDefinition(this.#service, name, session);
   }
 

@@ -19,7 +19,7 @@ import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
-import type { Supervision } from '../../process/supervisor/supervisor-options.ts';
+import type { SupervisorSettings } from '../../process/supervisor/supervisor-options.ts';
 import type { TaskDefinition } from '../../process/tasks/scheduled-task.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { enterDirectory, workingDirectory } from '../../working-directory.ts';
@@ -51,11 +51,11 @@ export interface ProcessPlan {
 }
 
 /** Reads a section for its supervisor. @throws ConfigError or ErrorList as the loader does */
-export async function processSupervision(
+export async function supervisorSettings(
   service: Service,
   name: string,
   session: LoadSession,
-): Promise<Supervision<ProcessPlan>> {
+): Promise<SupervisorSettings<ProcessPlan>> {
   const { boot, env, settings } = await readSection(
     service,
     { kind: 'process', name },
@@ -75,7 +75,7 @@ export async function processSupervision(
   };
 }
 
-/** Reads the section of a task. @throws as `processSupervision` */
+/** Reads the section of a task. @throws as `supervisorSettings` */
 export async function taskDefinition(
   service: Service,
   name: string,

@@ -8,14 +8,14 @@ import { type Exit, WORKER_DONE } from '../../process/ipc/child-exit.ts';
 import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import { Supervisor } from '../../process/supervisor/supervisor.ts';
-import type { Supervision } from '../../process/supervisor/supervisor-options.ts';
+import type { SupervisorSettings } from '../../process/supervisor/supervisor-options.ts';
 import { SUPERSEDED } from '../../process/supervisor/worker-changes.ts';
 import type { DeadWorker } from '../../process/supervisor/worker-handle.ts';
 import { servedName } from '../announce.ts';
 import { deathDetails } from '../death-details.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
-import { type ProcessPlan, processSupervision } from './process-plan.ts';
+import { type ProcessPlan, supervisorSettings } from './process-plan.ts';
 import type { Reloading } from './reload-together.ts';
 
 /** What a section needs of the set that it is in. */
@@ -55,7 +55,7 @@ export class ProcessSection {
     const { service, isStopping, has } = this.#owner;
     const { predecessor, plan, log } = service;
     const session = new LoadSession(plan.globalConf);
-    const first = await processSupervision(service, this.name, session);
+    const first = await supervisorSettings(service, this.name, session);
     if (isStopping()) return;
     if (!has(this)) throw SUPERSEDED.error;
     if (this.isStopped) return;
@@ -76,7 +76,7 @@ export class ProcessSection {
       });
   }
 
-  #supervisor(first: Supervision<ProcessPlan>, watched: readonly string[]): Supervisor<ProcessPlan> {
+  #supervisor(first: SupervisorSettings<ProcessPlan>, watched: readonly string[]): Supervisor<ProcessPlan> {
     const { service, update } = this.#owner;
     const { plan, request, logFile, log } = service;
     const { reload, reloadInterval } = request;
@@ -88,7 +88,7 @@ export class ProcessSection {
       revise: async (current, onlyCode) => {
         if (onlyCode) return { ...current };
         if (reload) await update();
-        return processSupervision(service, this.name, new LoadSession(plan.globalConf));
+        return supervisorSettings(service, this.name, new LoadSession(plan.globalConf));
       },
       reload: reload
         ? {

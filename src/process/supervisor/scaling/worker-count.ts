@@ -6,14 +6,14 @@ import type { Logger } from '../../../log.ts';
 import type { ScalingStatus } from '../../../metrics/server-status.ts';
 import { MemoryBudget, NO_OTHERS, type OtherProcesses, workersText } from '../memory-budget.ts';
 import type { Pool } from '../pool.ts';
-import { type Supervision, workersAtFirst, workersAtOnce } from '../supervisor-options.ts';
+import { type SupervisorSettings, workersAtFirst, workersAtOnce } from '../supervisor-options.ts';
 import type { WorkerHandle } from '../worker-handle.ts';
 import { WorkerScaler } from './worker-scaler.ts';
 
 /** What the count needs of the supervisor. */
 export interface CountOwner<Boot> {
   readonly pool: Pool<Boot>;
-  readonly current: () => Supervision<Boot>;
+  readonly current: () => SupervisorSettings<Boot>;
   readonly otherProcesses: (() => OtherProcesses) | undefined;
   /** Replaces a worker that has grown too large. */
   readonly replace: (worker: WorkerHandle<Boot>, reason: string) => void;
@@ -51,22 +51,22 @@ export class WorkerCount<Boot> {
   }
 
   /** Starts the first workers. @throws as `Pool.fill` */
-  async fill(supervision: Supervision<Boot>): Promise<void> {
-    const { workers, automatic, scaling } = supervision;
-    const before = workersAtOnce(supervision);
+  async fill(settings: SupervisorSettings<Boot>): Promise<void> {
+    const { workers, automatic, scaling } = settings;
+    const before = workersAtOnce(settings);
     await this.#pool.fill(before);
     this.#memory.measure();
-    const { count, reason } = this.#affordable(supervision);
-    const atFirst = workersAtFirst(supervision, count);
+    const { count, reason } = this.#affordable(settings);
+    const atFirst = workersAtFirst(settings, count);
     if (atFirst > before) await this.#pool.fill(atFirst - before);
-    this.scale(supervision, count);
+    this.scale(settings, count);
     if (!automatic) return;
     const most = `${scaling ? 'at most ' : ''}${workersText(count)}: ${reason}`;
     this.#log[automatic.isLimited || count < workers ? 'info' : 'debug'](most);
   }
 
   /** How many workers a new version gets. */
-  next(before: Supervision<Boot>, next: Supervision<Boot>): NextCount {
+  next(before: SupervisorSettings<Boot>, next: SupervisorSettings<Boot>): NextCount {
     const { size } = this.#pool;
     const { count: maximum, reason } = this.#affordable(next);
     if (next.scaling) {
@@ -80,7 +80,7 @@ export class WorkerCount<Boot> {
   }
 
   /** The number of workers follows the load from now on, if the configuration says so. */
-  scale({ scaling }: Supervision<Boot>, maximum: number): void {
+  scale({ scaling }: SupervisorSettings<Boot>, maximum: number): void {
     this.#scaler.configure(scaling && { ...scaling, minimum: Math.min(scaling.minimum, maximum), maximum });
   }
 
@@ -95,7 +95,7 @@ export class WorkerCount<Boot> {
   }
 
   /** Replaces workers that grow beyond their share of the memory limit, unless `max_memory` limits each one. */
-  watchMemory({ maxMemory, memoryLimit }: Supervision<Boot>): void {
+  watchMemory({ maxMemory, memoryLimit }: SupervisorSettings<Boot>): void {
     this.#memory.watch(maxMemory === undefined ? memoryLimit : undefined);
   }
 
@@ -110,7 +110,7 @@ export class WorkerCount<Boot> {
   }
 
   /** How many workers the configuration, the processors and the memory limit allow, and why not more. */
-  #affordable({ workers, automatic, memoryLimit }: Supervision<Boot>): { count: number; reason: string } {
+  #affordable({ workers, automatic, memoryLimit }: SupervisorSettings<Boot>): { count: number; reason: string } {
     const fitting = automatic && memoryLimit ? this.#memory.fitting(memoryLimit) : undefined;
     return fitting && fitting.count < workers ? fitting : { count: workers, reason: automatic?.reason ?? '' };
   }
