@@ -91,62 +91,11 @@ export function cgiBin(options: CgiBinOptions): App {
 }
 
 function scriptApp(find: FindScript, options: CgiOptions, queryOf: (query: string) => string): App {
-  const { timeout = TIMEOUT_S, maxProcesses = MAX_PROCESSES, log = silentLogger } = options;
-  const environOptions: EnvironOptions = { includeOsEnviron: true, ...options };
-  const base = baseEnviron(environOptions);
-  const running = new Set<ScriptRun>();
-
-  /** Runs the script for a URL and sends its response. @returns the path of a local redirect, if the script asks for one. */
-  const run = async (
-    req: MountedRequest,
-    res: ServerResponse,
-    url: string,
-    redirected: boolean,
-  ): Promise<string | undefined> => {
-    const query = url.slice(pathEnd(url) + 1);
-    const target = await find(targetPath(url), req.baseUrl ?? '', !redirected && isAtMount(req));
-    const problem = typeof target === 'number' ? undefined : await scriptProblem(target.script);
-    // The client may have closed the connection meanwhile.
-    if (res.destroyed || res.closed) return undefined;
-    if (typeof target === 'number') {
-      sendPlainText(res, target);
-      return undefined;
-    }
-    const { script } = target;
-    if (problem !== undefined) {
-      log.error(`${script}: ${problem}`);
-      sendPlainText(res, 500);
-      return undefined;
-    }
-    if (running.size >= maxProcesses) {
-      log.warn(`${script}: ${running.size} scripts are already running`);
-      sendPlainText(res, 503, { 'retry-after': String(RETRY_AFTER_S) });
-      return undefined;
-    }
-    const environ = {
-      ...base,
-      ...scriptEnviron(req, { ...target, query: queryOf(query) }, environOptions, redirected),
-      ...options.environment,
-    };
-    let scriptRun: ScriptRun;
-    try {
-      scriptRun = new ScriptRun({ script, environ, body: redirected ? undefined : req, res, timeout, log });
-    } catch (error) {
-      log.error(`${script}: it cannot be run: ${errorMessage(error)}`);
-      sendPlainText(res, 500);
-      return undefined;
-    }
-    running.add(scriptRun);
-    try {
-      return await scriptRun.finished;
-    } finally {
-      running.delete(scriptRun);
-    }
-  };
-
+  const { log = silentLogger } = options;
+  const runner = new ScriptRunner(find, options, queryOf);
   const app: App = async (req: MountedRequest, res) => {
     const mount = req.baseUrl ?? '';
-    let location = await run(req, res, req.url ?? '/', false);
+    let location = await runner.run(req, res, req.url ?? '/', false);
     for (let count = 1; location !== undefined; count++) {
       if (res.destroyed || res.closed) return;
       if (location !== mount && !location.startsWith(`${mount}/`)) {
@@ -161,14 +110,89 @@ function scriptApp(find: FindScript, options: CgiOptions, queryOf: (query: strin
         sendPlainText(res, 502);
         return;
       }
-      location = await run(req, res, location.slice(mount.length) || '/', true);
+      location = await runner.run(req, res, location.slice(mount.length) || '/', true);
     }
   };
-  app.close = async () => {
-    for (const scriptRun of running) scriptRun.stop();
-    await Promise.all([...running].map(({ finished }) => finished));
-  };
+  app.close = () => runner.close();
   return app;
+}
+
+/** Runs scripts, a limited number of them at once. */
+class ScriptRunner {
+  readonly #find: FindScript;
+  readonly #options: CgiOptions;
+  readonly #queryOf: (query: string) => string;
+  readonly #environOptions: EnvironOptions;
+  readonly #base: Readonly<Record<string, string>>;
+  readonly #log: Logger;
+  readonly #running = new Set<ScriptRun>();
+
+  constructor(find: FindScript, options: CgiOptions, queryOf: (query: string) => string) {
+    this.#find = find;
+    this.#options = options;
+    this.#queryOf = queryOf;
+    this.#environOptions = { includeOsEnviron: true, ...options };
+    this.#base = baseEnviron(this.#environOptions);
+    this.#log = options.log ?? silentLogger;
+  }
+
+  /** Runs the script for a URL and sends its response. @returns the path of a local redirect, if the script asks for one. */
+  async run(req: MountedRequest, res: ServerResponse, url: string, redirected: boolean): Promise<string | undefined> {
+    const target = await this.#find(targetPath(url), req.baseUrl ?? '', !redirected && isAtMount(req));
+    const problem = typeof target === 'number' ? undefined : await scriptProblem(target.script);
+    // The client may have closed the connection meanwhile.
+    if (res.destroyed || res.closed) return undefined;
+    if (typeof target === 'number') {
+      sendPlainText(res, target);
+      return undefined;
+    }
+    if (problem !== undefined) return this.#fail(res, target.script, problem);
+    const { maxProcesses = MAX_PROCESSES } = this.#options;
+    if (this.#running.size >= maxProcesses) {
+      this.#log.warn(`${target.script}: ${this.#running.size} scripts are already running`);
+      sendPlainText(res, 503, { 'retry-after': String(RETRY_AFTER_S) });
+      return undefined;
+    }
+    return this.#start(req, res, { ...target, query: this.#queryOf(url.slice(pathEnd(url) + 1)) }, redirected);
+  }
+
+  async #start(
+    req: MountedRequest,
+    res: ServerResponse,
+    target: ScriptTarget,
+    redirected: boolean,
+  ): Promise<string | undefined> {
+    const { script } = target;
+    const { timeout = TIMEOUT_S, environment } = this.#options;
+    const environ = {
+      ...this.#base,
+      ...scriptEnviron(req, target, this.#environOptions, redirected),
+      ...environment,
+    };
+    let scriptRun: ScriptRun;
+    try {
+      const body = redirected ? undefined : req;
+      scriptRun = new ScriptRun({ script, environ, body, res, timeout, log: this.#log });
+    } catch (error) {
+      return this.#fail(res, script, `it cannot be run: ${errorMessage(error)}`);
+    }
+    this.#running.add(scriptRun);
+    try {
+      return await scriptRun.finished;
+    } finally {
+      this.#running.delete(scriptRun);
+    }
+  }
+
+  #fail(res: ServerResponse, script: string, problem: string): undefined {
+    this.#log.error(`${script}: ${problem}`);
+    sendPlainText(res, 500);
+  }
+
+  async close(): Promise<void> {
+    for (const scriptRun of this.#running) scriptRun.stop();
+    await Promise.all([...this.#running].map(({ finished }) => finished));
+  }
 }
 
 function locateScript(script: string, path: readonly string[] | undefined): string {

@@ -144,29 +144,16 @@ function headerSet(names: readonly string[] = []): ReadonlySet<string> {
 type Library = ProxyServer<IncomingMessage, ServerResponse>;
 
 async function forwardingApp(
-  { timeout = DEFAULT_TIMEOUT_S, suppressed, passed }: ForwardingOptions,
+  options: ForwardingOptions,
   decide: (req: IncomingMessage) => RoutingDecision,
 ): Promise<App> {
+  const { timeout = DEFAULT_TIMEOUT_S } = options;
   const library = await makeLibrary();
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new ConfiguredNameAgent({ keepAlive: true }) };
   /** Not kept: an upgraded connection cannot be reused, and an upgrade on a stale connection could not be repeated. */
   const upgradeAgents = { http: new HttpAgent(), https: new ConfiguredNameAgent() };
 
-  /** @returns undefined if the request has been refused. */
-  const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => {
-    toOriginForm(req);
-    const refusal = refusalOf(req);
-    const decision: RoutingDecision = refusal === undefined ? decide(req) : { status: refusal };
-    if ('target' in decision)
-      return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed, passed }) };
-    if ('setHeader' in client) {
-      if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
-      // It is unclear where the next request on this connection begins.
-      if (refusal !== undefined) client.setHeader('connection', 'close');
-    }
-    sendRefusal(client, decision.status, decision.reason);
-    return undefined;
-  };
+  const prepare = (req: IncomingMessage, client: ServerResponse | Duplex) => routed(req, client, options, decide);
 
   const app: App = (req, res) => {
     const prepared = prepare(req, res);
@@ -181,8 +168,8 @@ async function forwardingApp(
         ...(mayRetry ? { retry: () => send(false) } : {}),
       });
       const agent = agents[target.scheme];
-      const options = { ...targetOptions(target), agent, buffer: req };
-      library.web(proxied as unknown as IncomingMessage, res, options).catch((error) => proxied.fail(error));
+      const forwarding = { ...targetOptions(target), agent, buffer: req };
+      library.web(proxied as unknown as IncomingMessage, res, forwarding).catch((error) => proxied.fail(error));
     };
     send(isRepeatable(req));
   };
@@ -201,9 +188,9 @@ async function forwardingApp(
       target: describeTarget(target),
       timeout: timerMs(timeout),
     });
-    const options = { ...targetOptions(target), agent: upgradeAgents[target.scheme] };
+    const forwarding = { ...targetOptions(target), agent: upgradeAgents[target.scheme] };
     library
-      .ws(proxied as unknown as IncomingMessage, socket as Socket, options, head)
+      .ws(proxied as unknown as IncomingMessage, socket as Socket, forwarding, head)
       .catch((error) => proxied.fail(error));
     return undefined;
   };
@@ -211,6 +198,28 @@ async function forwardingApp(
     for (const agent of Object.values(agents)) agent.destroy();
   };
   return app;
+}
+
+/** Where a request goes, and with which headers; undefined if it has been refused. */
+function routed(
+  req: IncomingMessage,
+  client: ServerResponse | Duplex,
+  { suppressed, passed }: ForwardingOptions,
+  decide: (req: IncomingMessage) => RoutingDecision,
+) {
+  toOriginForm(req);
+  const refusal = refusalOf(req);
+  const decision: RoutingDecision = refusal === undefined ? decide(req) : { status: refusal };
+  if ('target' in decision) {
+    return { ...decision, headers: requestHeaders(req, { host: decision.host, suppressed, passed }) };
+  }
+  if ('setHeader' in client) {
+    if (decision.allow !== undefined) client.setHeader('allow', decision.allow);
+    // It is unclear where the next request on this connection begins.
+    if (refusal !== undefined) client.setHeader('connection', 'close');
+  }
+  sendRefusal(client, decision.status, decision.reason);
+  return undefined;
 }
 
 /** httpxy opens connections and pipes bodies. `ProxiedRequest` decides what is sent. */

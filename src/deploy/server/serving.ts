@@ -109,13 +109,37 @@ export async function serveTogether(
     return closed;
   };
   return {
-    endpoints: started.flatMap(({ server, listeners, running }) =>
-      listeners.flatMap((listener, index) => {
-        const address: Address | undefined = listener.address ?? running.addresses[index];
-        return address ? [{ scheme: server.scheme, address }] : [];
-      }),
-    ),
+    endpoints: endpointsOf(started),
     ...(finished.length > 0 ? { finished: Promise.all(finished).then(() => {}) } : {}),
+    ...connectionExchange(started),
+    close(how = {}) {
+      const open = accepting.filter(({ listening }) => listening);
+      // With `handOver`, another process accepts what waits.
+      if (how.graceful === false || how.handOver || open.length === 0) return end(how);
+      void notify();
+      stopped ??= stopAccepting(open, how.timeout);
+      return stopped.then(() => end(how));
+    },
+  };
+}
+
+interface Started extends ServingMember {
+  readonly listeners: readonly ServedListener[];
+  readonly running: Running;
+}
+
+function endpointsOf(started: readonly Started[]): readonly Endpoint[] {
+  return started.flatMap(({ server, listeners, running }) =>
+    listeners.flatMap((listener, index) => {
+      const address: Address | undefined = listener.address ?? running.addresses[index];
+      return address ? [{ scheme: server.scheme, address }] : [];
+    }),
+  );
+}
+
+/** How connections come from other processes and go to them. */
+function connectionExchange(started: readonly Started[]): Pick<Serving, 'adopt' | 'spread'> {
+  return {
     adopt(socket, name) {
       const owner = started.find((each) => each.name === name) ?? (name === undefined ? onlyOne(started) : undefined);
       // Its client makes another connection.
@@ -132,20 +156,7 @@ export async function serveTogether(
         );
       }
     },
-    close(how = {}) {
-      const open = accepting.filter(({ listening }) => listening);
-      // With `handOver`, another process accepts what waits.
-      if (how.graceful === false || how.handOver || open.length === 0) return end(how);
-      void notify();
-      stopped ??= stopAccepting(open, how.timeout);
-      return stopped.then(() => end(how));
-    },
   };
-}
-
-interface Started extends ServingMember {
-  readonly listeners: readonly ServedListener[];
-  readonly running: Running;
 }
 
 /** If a server cannot start, closes the application, so that its resources do not keep the process alive. */
