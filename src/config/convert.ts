@@ -1,4 +1,7 @@
-/** Paste Deploy's converters from text (paste.deploy.converters), white space and digits as Python knows them. */
+/**
+ * Converters from text: those of Paste Deploy (paste.deploy.converters), with white space and digits as Python knows them, and
+ * those for lines and for words with spaces.
+ */
 import { isSpace, pythonStrip } from './whitespace.ts';
 
 const TRUE = new Set(['true', 'yes', 'on', 'y', 't', '1']);
@@ -99,4 +102,25 @@ function splitWords(text: string): string[] {
     start = -1;
   }
   return found;
+}
+
+/** The lines of a text, without white space around them; empty ones are left out. */
+export function asLines(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}
+
+/** A word that ends at white space, unless a backslash is before it. */
+export const ESCAPED_WORD = /(?:\\[^\n]|[^\s\\])+/g;
+
+/** The words of a text. Their backslashes stay. */
+export function escapedWords(text: string): string[] {
+  return text.match(ESCAPED_WORD) ?? [];
+}
+
+/** The same without the backslashes before white space. */
+export function wordsWithSpaces(text: string): string[] {
+  return escapedWords(text).map((word) => word.replace(/\\(\s)/g, '$1'));
 }

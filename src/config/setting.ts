@@ -5,7 +5,7 @@
  */
 import { errorMessage } from '../errors.ts';
 import { isSecretSetting } from '../secrets.ts';
-import { asBool, asInt, asList } from './convert.ts';
+import { asBool, asInt, asLines, asList, escapedWords, wordsWithSpaces } from './convert.ts';
 import { nearest } from './nearest.ts';
 
 /** Converts the text of a setting. `parse` throws an Error whose message completes `[section] key: ...`. */
@@ -264,10 +264,7 @@ const pathLines: SettingType<readonly string[]> = {
   allowed: 'paths, one per line, relative to the INI file',
   mapPaths: (values, absolute) => values.map(absolute),
   parse(value) {
-    const paths = value
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== '');
+    const paths = asLines(value);
     if (paths.length === 0) throw new Error('it is empty');
     return paths;
   },
@@ -281,19 +278,6 @@ export const list: SettingType<readonly string[]> = {
   allowed: 'words separated by spaces or line ends',
   parse: (value) => asList(value),
 };
-
-/** A word that ends at white space, unless a backslash is before it. */
-export const ESCAPED_WORD = /(?:\\[^\n]|[^\s\\])+/g;
-
-/** The words of a text. Their backslashes stay. */
-export function escapedWords(text: string): string[] {
-  return text.match(ESCAPED_WORD) ?? [];
-}
-
-/** The same without the backslashes before white space. */
-export function wordsWithSpaces(text: string): string[] {
-  return escapedWords(text).map((word) => word.replace(/\\(\s)/g, '$1'));
-}
 
 /** Patterns of paths, in which a backslash is before a space that belongs to a name. */
 export const patternList: SettingType<readonly string[]> = {

@@ -1,5 +1,6 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
 import { delimiter } from 'node:path';
+import { asLines } from '../../config/convert.ts';
 import {
   bool,
   defineSettings,
@@ -21,8 +22,7 @@ const variableLines: SettingType<Readonly<Record<string, string>>> = {
   allowed: 'lines of the form NAME=value',
   parse(value) {
     const found: Record<string, string> = {};
-    for (const line of value.split('\n').map((each) => each.trim())) {
-      if (line === '') continue;
+    for (const line of asLines(value)) {
       const [, name, text] = /^([A-Za-z_]\w*)\s*=\s*(.*)$/.exec(line) ?? [];
       if (name === undefined || text === undefined) throw new Error(`"${line}" is not of the form NAME=value`);
       found[name] = text;

@@ -2,6 +2,7 @@
  * The settings that every `[server:*]` has: where it listens and how many processes serve. Each server declares its own
  * settings itself.
  */
+import { wordsWithSpaces } from '../../config/convert.ts';
 import { variables } from '../../config/env-file.ts';
 import {
   bool,
@@ -17,7 +18,6 @@ import {
   type SettingType,
   seconds,
   text,
-  wordsWithSpaces,
 } from '../../config/setting.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';

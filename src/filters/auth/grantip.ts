@@ -3,6 +3,7 @@
  * CIDR blocks, values `user:role,role` as in Paste. IPv6 addresses belong in `grant`, because a colon ends a key.
  */
 import type { IncomingMessage } from 'node:http';
+import { asLines } from '../../config/convert.ts';
 import {
   bool,
   defineSettings,
@@ -25,16 +26,12 @@ export type Grant = readonly [network: string, granted: string];
 const grants: SettingType<readonly Grant[]> = {
   allowed: 'lines such as "2001:db8::/32 joe:editor"',
   parse: (text) =>
-    text
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== '')
-      .map((line) => {
-        const [network = '', granted = '', ...rest] = line.split(/\s+/);
-        if (parseNetwork(network) === undefined) throw new Error(`"${network}" is neither an address nor a CIDR block`);
-        if (granted === '' || rest.length > 0) throw new Error(`"${line}" is not a network and user:role,role`);
-        return [network, granted];
-      }),
+    asLines(text).map((line) => {
+      const [network = '', granted = '', ...rest] = line.split(/\s+/);
+      if (parseNetwork(network) === undefined) throw new Error(`"${network}" is neither an address nor a CIDR block`);
+      if (granted === '' || rest.length > 0) throw new Error(`"${line}" is not a network and user:role,role`);
+      return [network, granted];
+    }),
 };
 
 export const grantipSettings = defineSettings(

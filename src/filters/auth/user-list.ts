@@ -1,5 +1,6 @@
 /** What Basic and Digest share: the realm, and users read from a setting or from a file as htpasswd and htdigest write it. */
 import { statSync } from 'node:fs';
+import { asLines } from '../../config/convert.ts';
 import type { SettingType } from '../../config/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { existingFile } from '../../files/existing-path.ts';
@@ -21,11 +22,7 @@ export const realm: SettingType<string> = {
 export const userLines: SettingType<readonly string[]> = {
   secret: true,
   allowed: 'a line for each user, as in a users_file',
-  parse: (text) =>
-    text
-      .split('\n')
-      .map((line) => line.trim())
-      .filter((line) => line !== ''),
+  parse: asLines,
 };
 
 /**
