@@ -14,7 +14,7 @@ const kHead = Symbol('head');
 const kEnviron = Symbol('environ');
 
 export class GatewayRequest extends IncomingMessage {
-  /** Where the web server has mounted the application (only where it has): Express's name. */
+  /** Where the web server has mounted the application; absent at the root. Express uses the same name. */
   declare baseUrl?: string;
   /** The target as the client sent it, if `url` is only a part of it. */
   declare originalUrl?: string;
@@ -64,7 +64,7 @@ Object.defineProperty(IncomingMessage.prototype, 'environ', {
   },
 });
 
-/** Gives a request its header lines, name and value in turn; if it is complete, its trailers. */
+/** Gives a request its header lines, name and value in turn, or its trailers if it is complete. */
 export function setHeaderLines(request: IncomingMessage, lines: string[]): void {
   if (addHeaderLines(request, lines)) return;
   const kind = request.complete ? 'trailers' : 'headers';

@@ -5,8 +5,8 @@ export interface HeaderName {
   /** In lower case, as in Node's table of headers. */
   readonly key: string;
   /**
-   * The header concerns one connection (RFC 9110 section 7.6.1), or is `Status`, which in a CGI response would override the
-   * status code.
+   * Whether the header is left out: it concerns one connection (RFC 9110 section 7.6.1), or is `Status`, which in a CGI
+   * response would override the status code.
    */
   readonly dropped: boolean;
 }
@@ -44,7 +44,7 @@ export function headerName(name: string): HeaderName {
 
 const BEYOND_ASCII = /[\x80-\xff]/;
 
-/** Whether Node would encode a head as latin-1 even before a text, for which it otherwise encodes both as UTF-8. */
+/** Whether Node would encode a head as latin-1 although a text follows. For other heads it encodes both as UTF-8. */
 export function isLatin1Head(head: string, hasLength: boolean): boolean {
   return !hasLength && BEYOND_ASCII.test(head);
 }

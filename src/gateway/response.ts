@@ -1,13 +1,12 @@
 /**
- * The response that an application writes: Node's own ServerResponse, but for its head, which is that of a CGI
- * response (RFC 3875 section 6.3): `Status: 200 OK` instead of a status line, no connection headers, no chunks, no
- * interim responses, no trailers, no Date (the web server adds it). Writing, ending, events and their order are Node's.
- *
- * What differs from Node's are properties of the object itself: Express replaces the prototype of every response by one of its
- * own, and methods of a class between would be lost. Private members stay. Libraries replace Node's methods, before this
- * module is loaded and after: the head is made where Node's `writeHead` leaves it, in `_storeHeader`, and the methods of the
- * prototype are called wherever node:http would call them. If this Node does not let its head be made (net/node-internals), Node
- * writes the head of an HTTP/1.1 response, and the socket translates it.
+ * The response that an application writes: Node's own ServerResponse, but for its head, which is that of a CGI response (RFC
+ * 3875 section 6.3): `Status: 200 OK` instead of a status line, no connection headers, no chunks, no interim responses, no
+ * trailers, no Date (the web server adds it). Writing, ending, events and their order are Node's. The methods that differ from
+ * Node's are properties of the object itself: Express replaces the prototype of every response by one of its own, so methods of
+ * a class would be lost. Private members stay. Libraries replace Node's methods, before this module is loaded and after: the
+ * head is made where Node's `writeHead` leaves it, in `_storeHeader`, and the methods of the prototype are called wherever
+ * node:http would call them. If this Node does not let its head be made (net/node-internals), Node writes the head of an
+ * HTTP/1.1 response, and the socket translates it.
  */
 import { ServerResponse, validateHeaderValue } from 'node:http';
 import type { Socket } from 'node:net';
@@ -85,7 +84,7 @@ export class GatewayResponse extends NodeResponse {
   #writeHttpHead(): void {
     const socket = this.#connection;
     let isMakingHead = false;
-    // Chunks are right for the head, in which they allow trailers, and not for the body.
+    // Only the head may have chunked encoding, in which it allows trailers; the body has none.
     this.useChunkedEncodingByDefault = true;
     Object.defineProperty(this, 'chunkedEncoding', { configurable: true, get: () => isMakingHead, set() {} });
     const writeHead = (status: number, ...given: never[]): this => {
@@ -119,7 +118,7 @@ export class GatewayResponse extends NodeResponse {
     } else {
       head += this.#givenHeaders(headers as HeaderList | null | undefined);
     }
-    // Node's rule: `end(body)` knows the length of a response of one piece.
+    // As in Node: `end(body)` knows the length of a response that is a single piece.
     const lengthKnown = typeof this._contentLength === 'number' && !this.#lengthGiven && !this._removedContLen;
     if (this._hasBody && lengthKnown) head += `Content-Length: ${this._contentLength}\r\n`;
     this._header = `${head}\r\n`;

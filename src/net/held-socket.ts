@@ -40,12 +40,12 @@ export interface HeldSocket extends ShareableSocket {
   close(): Promise<void>;
 }
 
-/** Makes a socket listen in another process. @returns whether it has */
+/** Makes a socket listen in another process. @returns whether it listens */
 export type ListenElsewhere = (fd: number, backlog: number) => Promise<boolean>;
 
 /** A socket that workers can inherit already, and that connections cannot reach before `listen`. */
 export interface BoundSocket extends HeldSocket {
-  /** @param elsewhere a process that has inherited it. Default, and if that cannot: a child of its own. */
+  /** @param elsewhere makes it listen in a process that has inherited it. Without it, or if it fails, a child does so. */
   listen(elsewhere?: ListenElsewhere): Promise<void>;
 }
 
@@ -161,7 +161,7 @@ function holdInherited({ address, fd, backlog, file: claim }: InheritedListener)
   };
 }
 
-/** Whether a connection waits to be accepted. False if this Node does not show it. */
+/** Whether a connection waits to be accepted. False if this Node cannot tell. */
 export async function hasWaiting(sockets: readonly HeldSocket[]): Promise<boolean> {
   if (sockets.length === 0 || !canWaitForConnections()) return false;
   let waits = false;
@@ -169,7 +169,7 @@ export async function hasWaiting(sockets: readonly HeldSocket[]): Promise<boolea
     waits = true;
   };
   const ends = sockets.map((socket) => socket.whenConnectionWaits(note));
-  // Node looks for connections between the two.
+  // Between two turns of the event loop, Node looks for connections.
   await turn();
   await turn();
   for (const end of ends) end();

@@ -15,7 +15,7 @@ export interface ShareableSocket {
   readonly address: Address;
   readonly fd: number | undefined;
   readonly backlog: number;
-  /** If it has a file that this process removes. */
+  /** Its file, if this process has to remove it. */
   ownedFile(): OwnedFile | undefined;
 }
 

@@ -25,7 +25,7 @@ export interface BindOptions extends FileOptions {
 
 /** An open socket that this process accepts on. */
 export interface Listener extends ShareableSocket {
-  /** It listens. Connections that come before the first 'connection' handler is added wait for it. */
+  /** Listens already. Connections that come before the first 'connection' handler is added wait for it. */
   readonly server: Server;
   /** Adds a function to call for each connection, before the server's own handler. To be called before that is added. */
   observe(onConnection: ConnectionObserver): void;
@@ -75,8 +75,8 @@ export async function adoptListener(
 }
 
 /**
- * Makes the socket of a descriptor listen, which other descriptors of it then do too, and closes the descriptor. That is before
- * the event loop turns, so nothing is accepted.
+ * Makes the socket of a descriptor listen, and closes the descriptor: other descriptors of the socket listen from then on.
+ * Nothing is accepted, since the descriptor closes before the event loop turns.
  */
 export function listenOnly(fd: number, backlog: number): Promise<void> {
   const server = createServer();
@@ -192,7 +192,7 @@ function wrap(server: Server, address: Address, backlog: number, file?: OwnedFil
 
 /**
  * Sockets may be open long before the application is loaded. Connections that come in the meantime are kept and passed to the
- * first 'connection' handler. Observers do not answer connections, so they are added together with it.
+ * first 'connection' handler. Observers only look at connections, so they are added together with that handler.
  */
 function holdEarlyConnections(server: Server): Pick<Listener, 'observe'> & { readonly drop: () => void } {
   const held = new Set<Socket>();

@@ -9,7 +9,7 @@ import { errorCode, RunError } from '../errors.ts';
 import { lstatSocket } from '../files/socket-stat.ts';
 import { asUser, type FileUser } from '../files/user-files.ts';
 
-/** Tells the socket that was made under a name from a later one. */
+/** Distinguishes the socket that was made under a name from a later one. */
 interface FileIdentity {
   readonly dev: string;
   readonly ino: string;

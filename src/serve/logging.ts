@@ -6,7 +6,10 @@ import { type Logger, type LogLevel, lineLogger } from '../log.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 
-/** A logger whose messages go to another one after `redirect`. Nothing is between it and the caller, whom a format may show. */
+/**
+ * A logger whose messages go to another one after `redirect`. Its methods are those of the other logger, with no function of
+ * its own in between: a format may show the function that has logged a message.
+ */
 export type RedirectedLogger = { -readonly [Level in keyof Logger]: Logger[Level] };
 
 export function redirectedLogger(to: Logger): RedirectedLogger {

@@ -74,7 +74,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
       const error = overdueError(limit);
       if (error) log.warn(formatError(error));
     });
-    // A program that waits for nothing must be noticed.
+    // A program that waits for nothing is reported when the event loop is empty, which this timer must not delay.
     timer?.unref();
     return loading.finally(() => clearTimeout(timer));
   }
@@ -90,7 +90,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     }
     try {
       if (changesUser) {
-        // First what only root may do, then the change, then the application. Connections wait in the kernel meanwhile.
+        // First what only root may do, then the change of user, then the application. Connections wait in the kernel meanwhile.
         // What a predecessor has opened is open already, and this process is not root.
         if (!server.runner && !this.#service.predecessor) await this.#open();
         this.#service.pidFile.reserve();
@@ -185,7 +185,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     return this.#upgrade.replace(program);
   }
 
-  /** Whether a signal is for a process that has taken over, which has got it. */
+  /** Whether a signal is left to the process that has taken over, which has got it too. */
   takes(signal: Signal): boolean {
     return this.#upgrade?.takes(signal) ?? false;
   }

@@ -71,7 +71,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   const developer = service.isLogConfigured ? undefined : await developerLog({ ...request, ...plan }, server);
   const describe = (version: LoadedVersion) =>
     versionOf(service, version, sticky(version.loaded), development, runsPackage);
-  /** Has the files of the version that serves, or is to serve. */
+  /** Has read the files of the version that serves, or that will serve. */
   let read = session;
   const first = describe({ loaded: servers, environment: service.environment, opened: bound, sockets: hold(bound) });
   let { sockets } = first;
@@ -104,7 +104,7 @@ export async function serveWorkers(service: Service): Promise<number> {
       const known = new Map([...held].filter(([, socket]) => current.sockets.includes(socket)));
       const opened = await service.openSockets(next, holdSocket, known);
       const sockets = hold(opened);
-      // Workers know by the order which socket is whose.
+      // Workers know from the order which server a socket belongs to.
       const same =
         sockets.length === current.sockets.length &&
         sockets.every((socket, index) => socket === current.sockets[index]);

@@ -33,7 +33,7 @@ export function endpointsOf(opened: readonly OpenedSockets<{ readonly address: A
   );
 }
 
-/** The same of a plan. @param sockets in the order of the servers */
+/** The endpoints of a plan. @param sockets in the order of the servers */
 export function plannedEndpoints(
   servers: readonly OpenedServer[],
   sockets: readonly { readonly address: Address }[],
@@ -45,7 +45,7 @@ export function plannedEndpoints(
   });
 }
 
-/** What a status shows of them. */
+/** The endpoints as a status shows them. */
 export function serverAddresses(endpoints: readonly ServerEndpoint[]): ServerAddress[] {
   return endpoints.map((each) => ({ server: each.server, url: listenerUrl(each) }));
 }

@@ -170,8 +170,9 @@ export interface HandleOwner extends ReaderFields {
 }
 
 /**
- * Tested: a socket makes itself the owner of its handle, and `onread` calls the methods of another owner that is set instead. Node
- * keeps the result of the last read in a variable of the process, so here `onread` may act as for bytes, for an end or for an error.
+ * Tested: a socket makes itself the owner of its handle, and `onread` calls the methods of another owner that is set instead.
+ * Node keeps the result of the last read in a variable of the process, so here `onread` may act as if bytes, an end or an error
+ * had come.
  */
 export const handleOwner = testOnce('accept', (): HandleOwner | undefined => {
   const reader = readerFields();

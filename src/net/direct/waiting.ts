@@ -30,7 +30,7 @@ export async function stopAccepting(listeners: readonly Server[], timeout = LONG
   let before: number;
   do {
     before = count();
-    // Node looks for connections between the two: the first may end the turn in which this was called.
+    // Node looks for connections between two turns of the event loop. The first `turn` may only end the current one.
     await turn();
     await turn();
   } while (count() > before && performance.now() < end);

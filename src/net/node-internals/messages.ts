@@ -41,7 +41,7 @@ function newRequest(): IncomingMessage {
   return new (process.getBuiltinModule('node:http').IncomingMessage)(undefined as unknown as Socket);
 }
 
-/** Gives a request its header lines; if it is complete, its trailers. False: they have to be set by public properties. */
+/** Gives a request its header lines, or its trailers if it is complete. False: they have to be set by public properties. */
 export function addHeaderLines(request: IncomingMessage, lines: string[]): boolean {
   if (!requestIsKnown()) return false;
   (request as NodeRequest)._addHeaderLines(lines, lines.length);

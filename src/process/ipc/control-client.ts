@@ -36,8 +36,8 @@ export class FoundServer {
 
   /**
    * Sends a request and returns the result.
-   * @param onPiece called with each piece of the answer before that
-   * @throws the server's own error; RunError if the server ends before it has answered
+   * @param onPiece called with each piece of the response before that
+   * @throws the server's own error; RunError if the server ends before it has responded
    */
   ask<T>(request: ControlRequest, onPiece: (piece: never) => void = () => {}): Promise<T> {
     const socket = this.#socket;
@@ -73,9 +73,8 @@ export class FoundServer {
 
 /**
  * This user's servers of an INI file: none, one, or several with different addresses.
- *
  * @param file an absolute path
- * @param isUnderstood whether this version understands what such a server answers
+ * @param isUnderstood whether this version understands the responses of such a server
  * @throws Error of the system, if there is no such file
  */
 export async function findServers(file: string, isUnderstood = isSameVersion): Promise<FoundServers> {

@@ -1,9 +1,8 @@
 /**
  * The server's side of control: each server has a Unix socket on which it reports its status and carries out the commands of
- * `paster control`. The socket is in a directory that no other user may enter, so each client is this user or root.
- *
- * The server begins with a line that says who it is, the client sends requests as lines of JSON, and the server answers
- * each with lines of JSON: any number of pieces, then the result or an error.
+ * `paster control`. The socket is in a directory that no other user may enter, so each client is this user or root. The server
+ * begins with a line that says who it is, the client sends requests as lines of JSON, and the server responds to each with
+ * lines of JSON: any number of pieces, then the result or an error.
  */
 import { readdirSync, realpathSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
@@ -58,13 +57,13 @@ export interface UpgradeOutcome {
   readonly node: string;
 }
 
-/** A line of the answer. */
+/** A line of a response. */
 export type ControlReply =
   | { readonly piece: unknown }
   | { readonly result: unknown }
   | { readonly error: TransferredError };
 
-/** Sends a piece of the answer, and resolves when there is room for the next one. */
+/** Sends a piece of the response, and resolves when there is room for the next one. */
 export type SendPiece = (piece: unknown) => Promise<void>;
 
 /** A server that can be controlled. */
@@ -118,7 +117,7 @@ export async function offerControl(file: string, target: Controllable, log: Logg
   }
 }
 
-/** Answers requests one after the other until the client leaves. */
+/** Responds to requests one after the other until the client leaves. */
 function answer(socket: Socket, target: Controllable): void {
   const gone = new AbortController();
   socket.once('close', () => gone.abort());

@@ -57,7 +57,7 @@ export interface Load {
 export interface BootMessage<Boot> {
   readonly paster: 'boot';
   readonly boot: Boot;
-  /** The error that the worker answers with instead of the application. */
+  /** The error that the worker responds with instead of the application. */
   readonly failure: TransferredError | undefined;
   readonly sockets: readonly InheritedSocket[];
   /** Where it writes how many connections it holds. */
@@ -120,7 +120,7 @@ export type ToWorker<Boot> =
   | { readonly paster: 'reopen' }
   /** What `ps` shows of it. */
   | { readonly paster: 'title'; readonly title: string }
-  /** It may accept connections. The answer to `opening`, or sent before that. */
+  /** It may accept connections. The response to `opening`, or sent before that. */
   | { readonly paster: 'open' }
   /** Starts the thread that looks into the main thread. */
   | { readonly paster: 'inspect' }
@@ -132,14 +132,14 @@ export type ToWorker<Boot> =
   | { readonly paster: 'overdue'; readonly seconds: number }
   /** Asks for a report. */
   | { readonly paster: 'report' }
-  /** The answer to `ask`. */
+  /** The response to `ask`. */
   | { readonly paster: 'status'; readonly id: number; readonly status: ServerStatus };
 
 export type FromWorker =
   | ConnectionMessage
   /** Started and warm; nothing of the application is loaded. */
   | { readonly paster: 'loaded' }
-  /** The answer to `listen`. */
+  /** The response to `listen`. */
   | { readonly paster: 'listening'; readonly fd: number; readonly error: TransferredError | undefined }
   /** The unit whose import begins. */
   | { readonly paster: 'preloading'; readonly index: number }

@@ -1,4 +1,7 @@
-/** Which packages are not imported ahead, and why: those that are known for it, those of the settings, and what has turned out. */
+/**
+ * Which packages are not imported ahead, and why: because they are known to depend on the order, because the settings name
+ * them, or because an import has shown it.
+ */
 import { readFileSync } from 'node:fs';
 import { isExistingFile } from '../../files/existing-path.ts';
 import type { Logger } from '../../log.ts';
@@ -7,8 +10,8 @@ import { packageOf } from './package-files.ts';
 import type { Conflict } from './preloader.ts';
 
 /**
- * What such a package means for the others: `alone`, only it is loaded at its own time; `after`, it and all packages
- * that are evaluated after it.
+ * How far an exception reaches. `alone`: only the package itself is left to the application; `after`: so are all packages that
+ * are evaluated after it.
  */
 type Sensitivity = 'alone' | 'after';
 
@@ -115,7 +118,7 @@ export class LeftOutPackages {
         continue;
       }
       kept.push({ ...unit, isFirst });
-      // What is evaluated there is not known, nor what it imports.
+      // What this package evaluates and imports is not known.
       if (!unit.isKnown) break;
     }
     return kept;
@@ -132,7 +135,7 @@ export class LeftOutPackages {
 
   /**
    * The application has changed something that packages may have read before.
-   * @param mayBePackage whether a package that was loaded with it may have done so
+   * @param mayBePackage whether it may have been a package that was loaded with the application
    */
   noteChange(kind: Exclude<Conflict['kind'], 'package'>, name: string, mayBePackage: boolean): void {
     if (kind === 'variable') this.#writtenVariables.add(name);
@@ -151,7 +154,8 @@ export class LeftOutPackages {
   }
 
   /**
-   * Tries again when no own module mentions any more what the application has changed. If it still does, that is noticed.
+   * Forgets a change by the application when none of its modules mentions what it changed any more. If the application still
+   * changes it, that is noticed again.
    * @returns whether packages are no longer left out
    */
   recover(ownModules: () => readonly string[]): boolean {

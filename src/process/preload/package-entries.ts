@@ -37,7 +37,7 @@ import { packageEntries } from ${JSON.stringify(pathToFileURL(join(PACKAGE_ROOT,
 process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, 'utf8')).map(packageEntries)));
 `;
 
-/** The same for several requests whose manifests have changed: this process would go on with what it has read first. */
+/** The same for several requests whose manifests have changed: Node would go on using what it has read first in this process. */
 function entriesInNewProcess(requests: readonly PackageRequest[]): readonly (readonly string[])[] {
   const env = { ...process.env, NODE_OPTIONS: '' };
   const how = { input: JSON.stringify(requests), env, encoding: 'utf8' } as const;
@@ -48,7 +48,7 @@ function entriesInNewProcess(requests: readonly PackageRequest[]): readonly (rea
 export class PackageEntries {
   /** The files that requests lead to, by their text. */
   readonly #entries = new Map<string, readonly string[]>();
-  /** All that was asked for. */
+  /** All requests so far. */
   readonly #requests = new Map<string, PackageRequest>();
   /** What manifests said when they were read first. Node keeps that for as long as this process runs. */
   readonly #manifests = new Map<string, string>();
@@ -81,7 +81,7 @@ export class PackageEntries {
     });
   }
 
-  /** Resolves a request in another process, and with it all that it would be started for later. */
+  /** Resolves a request in another process, and with it all others that would need such a process later. */
   #resolveAgain(key: string, request: PackageRequest): void {
     this.#requests.set(key, request);
     const changed = [...this.#requests].filter(

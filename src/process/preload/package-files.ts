@@ -52,7 +52,7 @@ function extendedBy(file: string): string[] {
   );
 }
 
-/** What says that the files, or which packages are installed, are still the same. */
+/** Tells whether files, and the set of installed packages, are still the same. */
 export class FileStates {
   readonly #paths: readonly string[];
   /** Numbers: a reload compares thousands of them while it uses all processors. */
@@ -118,7 +118,7 @@ export function manifestsOf(
       ...LOCK_FILES.map((name) => join(root, name)),
       ...INSTALLED.map((name) => join(root, 'node_modules', name)),
     ]),
-    // Node keeps what the specifiers of a module lead to. A package may come to be nearer.
+    // Node keeps what the specifiers of a module lead to. A package that is installed nearer would take precedence.
     ...[...searched].flatMap((directory) => [join(directory, 'package.json'), join(directory, 'node_modules')]),
   ];
 }

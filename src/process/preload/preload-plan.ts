@@ -43,7 +43,7 @@ export interface Prepared {
   current: number;
   /** The last unit that `unfit` has judged. */
   judged: number;
-  /** Which packages the application evaluates is known when it has loaded. */
+  /** Which packages the application evaluates is only known when it has loaded. */
   isConditional: boolean;
   /** It has imported all. */
   isComplete: boolean;
@@ -178,7 +178,7 @@ export class PreloadPlan {
   }
 
   /**
-   * The same when it has loaded the application. After a change of the configuration that may be another one.
+   * As `unfit`, when the worker has loaded the application. After a change of the configuration that may be another one.
    * @param reports the modules that it has loaded
    */
   unfitAfterLoading(prepared: Prepared, reports: WorkerModules): string | undefined {
@@ -214,7 +214,7 @@ export class PreloadPlan {
     return this.#order?.units(given, this.#deferred) ?? NO_EVALUATION;
   }
 
-  /** Names a package that was imported ahead, and that the application does not evaluate, or after other code. */
+  /** Why the packages do not fit: the application does not evaluate one of them, or evaluates it after other code. */
   #moved({ units, current }: Prepared, evaluation: Evaluation): string | undefined {
     const now = this.#leftOut.keptOf(evaluation.units, this.#settings);
     const moved = units.slice(0, current + 1).find(({ file, isFirst, isLate }, index) => {

@@ -51,9 +51,9 @@ const BACKGROUND_PRIORITY = 10;
 const LAST_IMPORT_MS = 500;
 /** An import that is idle for so long waits for something other than modules. */
 const IDLE_MS = 3000;
-/** The part of the time in which the event loop may be busy nevertheless. */
+/** The part of that time for which the event loop may be busy nevertheless. */
 const IDLE_UTILIZATION = 0.02;
-/** What no package can have read: without it, JSON.stringify fails for such a number. Programs add it to print one. */
+/** No package depends on these when it is imported: JSON.stringify fails for a BigInt until a program adds this method. */
 const NOT_READ: ReadonlySet<string> = new Set(['BigInt.prototype.toJSON']);
 const WAITS = 'waits for something when it is imported';
 
@@ -182,7 +182,7 @@ export class Preloader {
         }
         this.#hasLate ||= unit.isLate;
         const after = await this.#importOne(index, unit, importUnit, before);
-        // Others may wait for it.
+        // Other modules may depend on what this one still waits for.
         if (!after) break;
         before = after;
       }

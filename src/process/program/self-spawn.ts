@@ -88,8 +88,9 @@ export function spawnProgram(
 }
 
 /**
- * What this process was started as. Removes the variable, so that no child of this process believes it.
- * @throws RunError if it was to take over from a process that has ended: it must not serve beside others
+ * The role that this process was started with. Removes the variable, so that no child of this process takes the role for its
+ * own.
+ * @throws RunError if the process that it should take over from has ended: it must not serve beside others
  */
 export function takeRole(): Role | undefined {
   const { parent, ...role } = parseRole(process.env[VARIABLE]) ?? {};

@@ -23,8 +23,8 @@ export interface ReloadOptions {
   /** Seconds that a replaced worker may take for requests in flight. */
   readonly drain?: number | undefined;
   /**
-   * Called after each successful reload, with the files and the milliseconds since the change was noticed. No files: the reload was asked
-   * for. Default: they are logged.
+   * Called after each successful reload, with the files and the milliseconds since the change was noticed. No files: the reload
+   * was requested. Default: they are logged.
    */
   readonly onReload?: ((changed: readonly string[], milliseconds: number) => void) | undefined;
 }

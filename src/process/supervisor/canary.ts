@@ -12,7 +12,7 @@ import type { WorkerHandle } from './worker-handle.ts';
 
 export interface CanarySettings {
   readonly seconds: number;
-  /** The part of its requests that may fail beyond the old version's part: 0.02 for two percentage points. */
+  /** By how much its proportion of failed requests may exceed that of the old version: 0.02 for two percentage points. */
   readonly margin: number;
 }
 
@@ -34,8 +34,8 @@ const MANY_REQUESTS = 500;
 const REPORT_LIMIT_MS = 1000;
 
 /**
- * Whether the canary's part of failed requests exceeds the old version's by more than the margin and what chance explains: a
- * test of two proportions.
+ * Whether the canary's proportion of failed requests exceeds that of the old version by more than the margin and what chance
+ * explains: a test of two proportions.
  */
 export function failsMoreOften(canary: Responses, old: Responses, margin: number): boolean {
   if (canary.requests < LEAST_REQUESTS) return false;
@@ -58,8 +58,9 @@ export interface TrialOwner<Boot> {
 }
 
 /**
- * Compares a worker with those of the old version. If it dies, and a worker of the old version does too, the next one is compared.
- * @throws RunError if it is to be withdrawn, Error if the result is of no interest any more
+ * Compares a worker with those of the old version. If it dies, and a worker of the old version does too, the next one is
+ * compared.
+ * @throws RunError if the version must be withdrawn, Error if the result is of no interest any more
  */
 export async function tryCanary<Boot>(
   first: WorkerHandle<Boot>,
@@ -140,7 +141,7 @@ function withdrawn(reason: string): RunError {
   return new RunError(CODE, `the new version is withdrawn, the old one keeps running: ${reason}`);
 }
 
-/** Whether an error is why a version was withdrawn, and not why it does not start. */
+/** Whether an error says why a version was withdrawn, and not why it did not start. */
 export function isWithdrawal(error: unknown): boolean {
   return error instanceof RunError && error.code === CODE;
 }

@@ -122,7 +122,7 @@ export class Pool<Boot> {
     this.#revive(this.#addSlot(), true);
   }
 
-  /** Resolves when a worker serves that starts already or starts now, or when that has failed, which is logged. */
+  /** Resolves when a worker serves, which is starting already or starts now. Resolves too if it fails, which is logged. */
   async serveOnce(): Promise<void> {
     for (const timer of this.#revivals) clearTimeout(timer);
     try {
@@ -265,7 +265,8 @@ export class Pool<Boot> {
     slot.worker = undefined;
     slot.deaths = worker.servedMs >= HEALTHY_AFTER_MS ? 1 : slot.deaths + 1;
     this.#reportDeath(worker, exit);
-    // What has served may do so again, and a worker that is there costs nothing: it is the next spare one that waits.
+    // A version that has served will probably serve again, so a spare worker takes over at once: it has started already. Only
+    // the next spare one waits.
     this.#revive(slot, worker.servedMs > 0 && this.spares.isReady);
   }
 
@@ -282,12 +283,12 @@ export class Pool<Boot> {
     return await this.#starts.bootOne({ isFirst: this.#isFirst(slot), failure: asError(reason) });
   }
 
-  /** Starts a worker for a slot whose worker has died, until one serves. `atOnce`: a spare one does not wait. */
+  /** Starts a worker for a slot whose worker has died, until one serves. `atOnce`: without a pause, by a spare worker. */
   #revive(slot: Slot<Boot>, atOnce = false): void {
     const wait = backoffMs(slot.deaths);
     if (wait > 0) this.#log.debug(`the next ${atOnce ? 'spare ' : ''}worker starts in ${wait} ms`);
     const attempt = async () => {
-      // What is on disk is the version on trial.
+      // A new worker would load what is on disk: the version on trial.
       await this.#trial;
       // `reviveVacated` starts it later.
       if (this.#stopping || this.isVacated || slot.removed || slot.worker) return;

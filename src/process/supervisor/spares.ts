@@ -23,17 +23,17 @@ export interface SparesOptions<Boot> {
   readonly log: Logger;
 }
 
-/** Until a spare worker that has ended by itself is replaced. */
+/** How long after a spare worker has ended by itself the next one starts. */
 const WARM_AGAIN_MS = 100;
-/** Until a spare worker is started after others are ready, which have requests first. */
+/** How long after workers have become ready the next spare one starts: their first requests take precedence. */
 const NEXT_SPARE_MS = 100;
 
 export class Spares<Boot> {
   readonly #options: SparesOptions<Boot>;
   readonly #workers: WorkerHandle<Boot>[] = [];
-  /** Of workers that import packages ahead, or have done so. */
+  /** What each worker was told to import ahead. */
   readonly #prepared = new WeakMap<WorkerHandle<Boot>, Prepared>();
-  /** Of those, the ones that turned out to be of no use. Why has been logged. */
+  /** Workers whose imported packages turned out not to fit the application. The reason has been logged. */
   readonly #rejected = new WeakSet<WorkerHandle<Boot>>();
   /** Called when one of them has imported all that it can, or has nothing to import. */
   readonly #readyListeners = new Set<(prepared: Prepared | undefined) => void>();
@@ -56,14 +56,14 @@ export class Spares<Boot> {
   }
 
   /**
-   * The same later. Default: when the first requests have come, from which it would take processor time, as it would from
-   * a worker that is starting.
+   * Starts them later. Default: when the first requests have come and no worker is starting, since a spare worker would take
+   * processor time from both.
    */
   warmLater(milliseconds: number = NEXT_SPARE_MS): void {
     setTimeout(() => (this.#options.isStarting() ? this.warmLater() : this.warm()), milliseconds).unref();
   }
 
-  /** The same after a reload: at once, unless browsers load their pages again, on the same processors. */
+  /** Starts them after a reload: at once, unless browsers load their pages again, on the same processors. */
   warmAfterReload(): void {
     this.warmLater(this.#isPageOpen ? NEXT_SPARE_MS : 0);
   }
@@ -103,8 +103,8 @@ export class Spares<Boot> {
   }
 
   /**
-   * Whether the packages that a worker has imported ahead are those of the version on disk. If not, it is killed. If that is
-   * all there is to know, it need not ask whether it may serve.
+   * Kills a worker whose imported packages are not those of the version on disk. If they are, and the application cannot change
+   * that while it loads, the worker need not ask whether it may serve.
    */
   examine(worker: WorkerHandle<Boot>): void {
     const { plan } = this.#options;
@@ -120,7 +120,7 @@ export class Spares<Boot> {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
     if (!plan || !prepared || prepared.current < 0) return true;
-    // It may have begun when it was told to load the application already.
+    // Its first import may have begun just when it was told to load the application.
     const early = prepared.judged < 0 ? (plan.unusable(prepared) ?? plan.unfit(prepared)) : undefined;
     const reason = early ?? plan.unfitAfterLoading(prepared, worker);
     if (reason !== undefined) this.#logRejection(worker, reason);
@@ -232,7 +232,7 @@ export class Spares<Boot> {
     const prepared = this.#prepared.get(worker);
     const isStopping = this.#options.count() === 0;
     if (isStopping) return;
-    // Later it is not a package that ends it.
+    // When all packages are imported, none of them is the reason.
     if (prepared && prepared.current >= 0 && !prepared.isComplete)
       this.#options.plan?.blame(prepared, 'ends the process');
     setTimeout(() => this.warm(), WARM_AGAIN_MS).unref();

@@ -105,7 +105,7 @@ export class SupervisorControl<Boot> implements Controllable {
     return replaced.pid;
   }
 
-  /** The status, and of each worker that does not answer where it is. */
+  /** The status, and for each worker that does not respond, where its main thread is. */
   async #requests(gone: AbortSignal): Promise<RequestsOutcome> {
     const status = await this.#supervisor.status();
     // One that has been blocked since it began to serve has never reported.

@@ -33,11 +33,11 @@ export interface SupervisorSettings<Boot> {
   readonly workers: number;
   /** Present: the number follows the load, from `minimum` to `workers`. */
   readonly scaling?: ScalingRange | undefined;
-  /** Present: as many workers as fit into `memoryLimit`. It says why there are not more of them if all fit. */
+  /** Present: as many workers as fit into `memoryLimit`, up to `workers`. It says why there are not more if all of these fit. */
   readonly automatic?: AutomaticNumber | undefined;
   /** What this process and its workers may use together. */
   readonly memoryLimit?: MemoryLimit | undefined;
-  /** Whether a worker ends before the one loads that takes its place. Default: false. */
+  /** Whether a worker ends before its successor loads. Default: false. */
   readonly exclusive?: boolean | undefined;
   /** How the first worker of a new version is judged before the others follow. Undefined: it is not. */
   readonly canary?: CanarySettings | undefined;
@@ -55,7 +55,7 @@ export interface SupervisorSettings<Boot> {
   readonly maxRequestsJitter?: number | undefined;
   /** MiB. Undefined: each worker's share of `memoryLimit`, if there is one. */
   readonly maxMemory?: number | undefined;
-  /** Workers that are started and wait, for one that ends or is replaced. With `reload`, there is one for each worker. */
+  /** How many spare workers wait to take over from one that ends or is replaced. With `reload`, one for each worker. */
   readonly spareWorkers?: number | undefined;
   /** Spare workers import packages of the application ahead. Undefined: they do not. */
   readonly preload?: PreloadSettings | undefined;
@@ -116,7 +116,7 @@ export interface WorkerSettings<Boot> {
   readonly spareWorkers: number;
   /** Seconds that a replaced worker may take for requests in flight. */
   readonly drain: number;
-  /** Whether a worker ends before the one loads that takes its place. */
+  /** Whether a worker ends before its successor loads. */
   readonly exclusive: boolean;
 }
 

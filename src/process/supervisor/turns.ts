@@ -1,20 +1,20 @@
 /** Runs actions on supervised processes one after the other. A newer reload interrupts those that start workers. */
 import type { Logger } from '../../log.ts';
 
-/** Why a worker did not start that a reload has ended, since the reload starts others. */
+/** The error of a start that a newer reload has interrupted: the reload starts other workers. */
 export class Interrupted extends Error {
   constructor() {
     super('a reload was requested');
   }
 }
 
-/** A log for the reason why a worker did not start. That a reload has ended it is no error. */
+/** Where to log why a worker did not start. An interruption by a reload is not an error. */
 export function startLog(log: Logger, reason: unknown): Logger {
   return reason instanceof Interrupted ? { ...log, error: log.info } : log;
 }
 
 export class Turns {
-  /** Whether an action has its turn that starts workers. */
+  /** Whether an action that starts workers is running. */
   isChanging = false;
   /** Whether the workers that it starts are out of date. */
   isInterrupted = false;

@@ -79,7 +79,7 @@ export class WorkerChanges<Boot> {
     }, undefined);
   }
 
-  /** A worker should be replaced. Asked again before that has happened, it is still replaced once. */
+  /** Has a worker replaced. If that is requested again before it has happened, the worker is still replaced only once. */
   request(worker: WorkerHandle<Boot>, reason: string, kind: RestartReason): void {
     if (this.#waiting.has(worker)) return;
     this.#waiting.add(worker);

@@ -28,7 +28,7 @@ export interface Inheritance {
 
 export type ToSuccessor =
   | ConnectionMessage
-  /** The answer to `ready`. */
+  /** The response to `ready`. */
   | {
       readonly paster: 'take-over';
       /** Until when tasks that were due have begun, in milliseconds. Earlier versions do not say it. */

@@ -19,7 +19,7 @@ interface LauncherLine {
 
 const LONGEST_LINE = 1000;
 
-/** The end of the process that was started in the foreground. */
+/** The pipe's end in the process that was started in the foreground. */
 export class Launcher {
   /** Resolves with the status of the last server. */
   readonly ended: Promise<number>;
@@ -58,7 +58,7 @@ export class Launcher {
   }
 }
 
-/** The end of a process that serves in the place of the one that was started in the foreground. */
+/** The pipe's end in a process that serves instead of the one that was started in the foreground. */
 export class LauncherPipe {
   readonly fd: number;
   #isMine = true;

@@ -19,8 +19,8 @@ const LONGEST_WAIT_MS = 5;
 const FIRST_LOOK_MS = 0.1;
 const LONGEST_LOOK_MS = 1;
 /**
- * How long a worker may wait in total: enough for a burst on a busy machine. It regains that time slowly, as this part of the time
- * that passes, so that it does not wait in vain if the others accept nothing.
+ * How long a worker may wait in total: enough for a burst on a busy machine. Of the time that passes, the worker regains only
+ * ALLOWANCE_PART, so that it hardly waits in vain if the others accept nothing.
  */
 const ALLOWANCE_MS = 40;
 const ALLOWANCE_PART = 0.05;

@@ -186,7 +186,7 @@ export class SupervisorChannel<Boot> {
     void this.send({ paster: 'report', report: { ...report, memory }, isLast });
   }
 
-  /** The status of the whole server. @throws Error if the supervisor is gone or does not answer. */
+  /** The status of the whole server. @throws Error if the supervisor is gone or does not respond. */
   async ask({ history }: { readonly history: boolean }): Promise<ServerStatus> {
     const id = ++this.#lastId;
     let late: NodeJS.Timeout | undefined;

@@ -48,7 +48,7 @@ export interface WorkerControl {
   countRequest(): void;
   /** Asks for a successor; this worker serves until the successor is ready. `kind` is the reason under which it is counted. */
   replace(reason: string, kind: RestartReason): void;
-  /** The status of the whole server. @throws Error if the supervisor is gone or does not answer. */
+  /** The status of the whole server. @throws Error if the supervisor is gone or does not respond. */
   readonly ask: AskStatus;
   /** The callback is called on USR1. It returns the new descriptor of standard error, if there is one. */
   onReopenLogs(callback: () => number | undefined): void;

@@ -157,7 +157,10 @@ function withExclusiveHint(cause: unknown): unknown {
   return new RunError('PASTER_PROCESS_EADDRINUSE', describeError(cause), { hint: EXCLUSIVE_HINT, cause });
 }
 
-/** A job that comes to its end is started again, which its author may not mean; a port is in use until the old process has ended. */
+/**
+ * Hints for two common errors: a job that ends is started again, which its author may not expect; and at a reload, a port is in
+ * use until the old process has ended.
+ */
 function endHint({ failure }: DeadWorker, { code }: Exit, isExclusive: boolean): string {
   if (failure && !isExclusive && isAddressInUse(failure)) return `\n  if this happened at a reload, ${EXCLUSIVE_HINT}`;
   return code === WORKER_DONE && !failure

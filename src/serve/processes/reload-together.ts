@@ -12,9 +12,10 @@ export interface Reloading {
 }
 
 /**
- * Reloads them in this order. The new workers of each start when those before it are ready, and take over when those of all
- * are; if one does not start, the old ones of all keep running. If the old ones of the last have ended, the others go on.
- * @param isSuperseded whether a newer reload has been asked for
+ * Reloads supervisors one after the other. The new workers of each start when those of the one before it are ready, and all new
+ * workers take over together. If one does not start, the old workers of all supervisors keep running. If the old workers of
+ * that supervisor have already ended, the others are reloaded nevertheless.
+ * @param isSuperseded whether a newer reload has been requested
  * @returns the error of the one that does not start
  */
 export async function reloadTogether(

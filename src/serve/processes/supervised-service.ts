@@ -17,8 +17,9 @@ import type { Upgrade } from '../upgrade/upgrade.ts';
 import type { BackgroundProcesses } from './background-processes.ts';
 
 /**
- * How long a reload in progress may take when a newer one waits for it, and twice as long each time in a row that one was given up: a
- * version that hangs must not keep a better one from being loaded, and frequent reloads must not keep each other from finishing.
+ * How long a reload in progress may take while a newer one waits for it. The time doubles with each reload in a row that is
+ * given up: a version that hangs must not keep a better one from being loaded, and frequent reloads must not keep each other
+ * from finishing.
  */
 const PATIENCE_S = 1;
 
@@ -61,8 +62,8 @@ export class SupervisedService implements SignalTarget, Controllable {
   }
 
   /**
-   * Replaces the web workers and the processes. If one does not start, or a section has an error, all stay as they are. All calls
-   * during a reload make one more, which begins when that has ended, since it may have read files too early.
+   * Replaces the web workers and the processes. If one does not start, or a section has an error, all stay as they are. All
+   * calls during a reload together cause one more reload after it, since the one in progress may have read files too early.
    */
   reload(reason: string): Promise<ReloadResult> {
     const pid = this.#upgrade.startingPid;
