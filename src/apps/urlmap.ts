@@ -182,7 +182,7 @@ function listingNotFound(entries: readonly (readonly [key: string, name: string]
     const page = htmlPage(
       'Not Found',
       `<h1>Not Found</h1>
-<p>Nothing is mounted at <code>${escapeHtml(req.url ?? '')}</code>${req.baseUrl ? ` below <code>${escapeHtml(req.baseUrl)}</code>` : ''}. There is:</p>
+<p>Nothing is mounted at <code>${escapeHtml(req.url ?? '')}</code>${req.baseUrl ? ` below <code>${escapeHtml(req.baseUrl)}</code>` : ''}. Mounted here:</p>
 <div class="part"><dl>${rows.join('\n')}</dl></div>`,
     );
     res.writeHead(404, { 'content-type': 'text/html; charset=utf-8', 'content-length': Buffer.byteLength(page) });

@@ -85,7 +85,7 @@ function textOf(file: string, { args, cwd }: ProgramSettings): string {
 async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
   const { port, ready, listen_others: listenOthers, args } = settings;
   if (ahead !== undefined && ahead !== textOf(file, settings)) {
-    throw new Error(`what ${file} is started with has changed after packages were imported`);
+    throw new Error(`the arguments or the directory of ${file} have changed since packages were imported`);
   }
   enterProgram(file, settings);
   const warn = (message: string): void => partLogger.warn(`${file}: ${message}`);
@@ -146,7 +146,7 @@ function notReady({ what, location }: LoadingStep, ready: string | undefined, se
     : `the program prints a line with ${JSON.stringify(ready)}`;
   return new RunError('PASTER_START_TIMEOUT', `${what}: the program listens, but is not ready after ${seconds} s`, {
     location,
-    hint: `ready: it is when ${expected}; ${MORE_TIME}`,
+    hint: `it is ready when ${expected}; ${MORE_TIME}`,
   });
 }
 

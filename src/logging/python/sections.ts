@@ -71,8 +71,8 @@ const keysSettings = defineSettings({
 const rootSettings = defineSettings({
   level,
   handlers: { type: text, required: true, help: 'The names of its handlers, separated by commas; may be empty.' },
-  qualname: { type: text, help: 'Of no meaning: the root has no name.' },
-  propagate: { type: text, help: 'Of no meaning: nothing is above the root.' },
+  qualname: { type: text, help: 'Ignored: the root has no name.' },
+  propagate: { type: text, help: 'Ignored: nothing is above the root.' },
 });
 
 const loggerSettings = defineSettings({

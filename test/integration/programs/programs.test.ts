@@ -93,7 +93,7 @@ describe('listen:', () => {
     [
       'ready = /health\n',
       "require('node:http').createServer((req, res) => res.writeHead(500).end()).listen(3000);",
-      'the program listens, but is not ready after 1 s (ready: it is when /health responds with a status below 400',
+      'the program listens, but is not ready after 1 s (it is ready when /health responds with a status below 400',
     ],
   ])('reports at start_timeout what a program has not done: %s%s', async (setting, source, message) => {
     const cwd = project({ 'server.js': source }, setting, 'workers = 1\nstart_timeout = 1\n');
