@@ -278,8 +278,8 @@ export class RequestHeadBuilder {
     const length = lengthUnknown ? '' : this.#length;
     if (rawHeaders.length > 2 * MAX_HEADERS) throw new BadEnviron('too many headers');
     if (!KNOWN_METHODS.has(method) && !TOKEN.test(method)) throw new BadEnviron('the method is not a token');
-    // nginx sends both variables empty where the request has neither header: absent, not empty (an empty Content-Type
-    // makes Fastify refuse a DELETE, an empty Content-Length makes body-parser answer 400).
+    // nginx sends both variables empty where the request has neither header: absent, not empty (an empty Content-Type makes
+    // Fastify refuse a DELETE, an empty Content-Length makes body-parser respond with 400).
     const contentType = this.#contentType || this.#headerContentType;
     if (contentType !== '') {
       if (HEADER_BREAK.test(contentType)) throw new BadEnviron('the content type holds a line break or NUL');

@@ -12,7 +12,7 @@ export interface AnswerCount {
   readonly count: number;
 }
 
-/** The requests that one section of the INI file has answered. */
+/** The requests that one section of the INI file has responded to. */
 export interface SectionCounts {
   /** Such as `app:main`; the URI of a part that has no section. */
   readonly section: string;
@@ -124,7 +124,7 @@ export function refusedOf({ refused }: Counts): number {
   return refused.in_flight + refused.lag;
 }
 
-/** How many requests have been answered or abandoned. */
+/** How many requests have ended, with or without a response. */
 export function requestsOf({ sections, watched }: Counts): number {
   return sections.reduce((sum, { durations }) => sum + durations.reduce((all, count) => all + count, 0), watched);
 }

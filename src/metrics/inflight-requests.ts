@@ -1,4 +1,4 @@
-/** The requests that are being answered: a list of them, and what the meter keeps of each. */
+/** The requests in flight: a list of them, and what the meter keeps of each. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SectionCounter } from './section-counter.ts';
 
@@ -37,8 +37,8 @@ const FEW = 16;
 const LOOKS = 256;
 
 /**
- * Keeps the requests that are being answered at next to no cost: there is no listener for the end of a response. Responses
- * that have ended are removed whenever the list has doubled, so the cost of a request does not grow with the list.
+ * Keeps the requests in flight at next to no cost: there is no listener for the end of a response. Responses that have ended
+ * are removed whenever the list has doubled, so the cost of a request does not grow with the list.
  */
 export class InflightList {
   readonly #responses: ServerResponse[] = [];
@@ -81,7 +81,7 @@ export class InflightList {
     return this.length >= limit;
   }
 
-  /** How many requests have been answered or abandoned. */
+  /** How many requests have ended, with or without a response. */
   get over(): number {
     return this.#added - this.length;
   }

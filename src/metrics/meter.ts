@@ -59,7 +59,7 @@ export class Meter {
   #history: History | undefined;
   readonly #lag = new LoopLag();
   readonly #counters = new Map<string, SectionCounter>();
-  /** For requests that reached no section, since a filter in front of all applications answered. */
+  /** For requests that reached no section, since a filter in front of all applications responded. */
   readonly #outside = this.counter('');
   readonly #sockets = new Set<OpenConnection>();
   /** The requests in flight of `observe`. */
@@ -162,7 +162,7 @@ export class Meter {
   }
 
   /**
-   * Counts a request as answered now, and no longer as one in flight: for a stream of events, which lasts for as long as the
+   * Counts a request as completed now, and no longer as one in flight: for a stream of events, which lasts for as long as the
    * client listens.
    */
   finishEarly(res: MeteredResponse): void {

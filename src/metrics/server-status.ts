@@ -2,7 +2,7 @@
 import type { Counts } from './counts.ts';
 import type { Lag } from './loop-lag.ts';
 
-/** A request that is being answered. */
+/** A request in flight. */
 export interface RequestReport {
   readonly method: string;
   /** As the client sent it, with secrets masked. */
@@ -55,7 +55,7 @@ export interface WorkerStatus {
   readonly state: 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
   /** The last report; undefined before the first. */
   readonly report: ProcessReport | undefined;
-  /** Seconds since the last report, if the worker did not answer this time because its event loop is blocked. */
+  /** Seconds since the last report, if the worker did not respond this time because its event loop is blocked. */
   readonly silent: number | undefined;
 }
 

@@ -70,7 +70,7 @@ function isKoa(value: unknown): value is KoaLike {
 }
 
 function isExpress(value: unknown): value is ExpressLike {
-  // A router has no listen: on its own it is middleware, which needs something behind it that answers 404.
+  // A router has no listen: on its own it is middleware, which needs something behind it that responds with 404.
   return typeof value === 'function' && has(value, 'use') && has(value, 'handle') && has(value, 'listen');
 }
 

@@ -1,4 +1,4 @@
-/** How a request is answered that no application takes: a plain 404, and an upgrade that is treated as an ordinary request. */
+/** The response to a request that no application takes: a plain 404, and an upgrade that is treated as an ordinary request. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from './middleware.ts';
 
-/** Middleware that may ask for `req.ip` and answer by `res.status(429).send('...')`. */
+/** Middleware that may ask for `req.ip` and respond by `res.status(429).send('...')`. */
 export function withExpressFacade(middleware: Middleware): Middleware {
   return (req, res, next) => {
     const removals = [addMembers(req, requestMembers(req)), addMembers(res, responseMembers(res))];

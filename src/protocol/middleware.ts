@@ -5,8 +5,8 @@ import { notFound } from './default-handlers.ts';
 import type { App } from './types.ts';
 
 /**
- * Connect and Express middleware: answers, or calls `next()` to pass the request on. `next(error)` is a failure, answered
- * with 500; the words `'route'` and `'router'` mean `next()`, as in Express.
+ * Connect and Express middleware: responds, or calls `next()` to pass the request on. `next(error)` is a failure, answered with
+ * 500; the words `'route'` and `'router'` mean `next()`, as in Express.
  */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;
 
@@ -35,7 +35,7 @@ export function middlewareFilter(middleware: Middleware): (app: App) => App {
         }
       };
       try {
-        // Middleware may return long before it calls next, so its return counts only if it has answered itself.
+        // Middleware may return long before it calls next, so its return counts only if it has responded itself.
         Promise.resolve(middleware(req, res, next)).then(() => {
           if (res.writableEnded) resolve();
         }, reject);
@@ -45,7 +45,7 @@ export function middlewareFilter(middleware: Middleware): (app: App) => App {
     });
 }
 
-/** Middleware as an application, such as a router on its own: what it does not answer is a 404. */
+/** Middleware as an application, such as a router on its own: what it does not respond to is a 404. */
 export function middlewareApp(middleware: Middleware): App {
   return middlewareFilter(middleware)(notFound);
 }

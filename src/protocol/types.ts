@@ -15,8 +15,8 @@ import type { Address } from '../net/address.ts';
 export type Settings = Record<string, string>;
 
 /**
- * A request handler, as `http.createServer` takes one, plus what a server calls around it. It may return a promise; one
- * that is rejected, like an error that is thrown, is answered with 500.
+ * A request handler, as `http.createServer` takes one, plus what a server calls around it. It may return a promise; one that is
+ * rejected, like an error that is thrown, becomes a 500.
  */
 export interface App {
   (req: IncomingMessage, res: ServerResponse): unknown;
@@ -26,8 +26,8 @@ export interface App {
   ready?(): unknown;
   /**
    * Called, and not awaited, when the server accepts no new connections and finishes the requests in flight: `close` follows.
-   * For applications that answer health checks or hold connections open. May be called more than once. If it returns a promise,
-   * paster closes open WebSockets when that has settled, or after five seconds.
+   * For applications that respond to health checks or hold connections open. May be called more than once. If it returns a
+   * promise, paster closes open WebSockets when that has settled, or after five seconds.
    */
   drain?(): unknown;
   /** Awaited after the last request. */

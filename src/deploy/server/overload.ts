@@ -1,6 +1,6 @@
 /**
- * Refuses requests that a process has no capacity for: with 503 at once, so that those it accepts are answered as fast as ever.
- * It is around the application of every server, and costs nothing where no limit is set.
+ * Refuses requests that a process has no capacity for: with 503 at once, so that the requests that it accepts are as fast as
+ * ever. It is around the application of every server, and costs nothing where no limit is set.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -41,7 +41,7 @@ export class EvaluationOrder {
       const isLate = index >= evaluated && !walk.isEarly(file);
       if (!isPackageFile(file)) walk.visitRoot(file);
       else if (isTypeScriptLoader(file)) continue;
-      // After that, packages come by way of the application's own modules.
+      // After that, packages are imported by the application's own modules.
       else if (!walk.hasOwn) walk.addPackage(each, file);
       else {
         walk.visitConditional(file);

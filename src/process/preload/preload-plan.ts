@@ -66,7 +66,10 @@ export class PreloadPlan {
   readonly #log: Logger;
   /** Its library is loaded when a spare worker needs it. */
   #order: EvaluationOrder | undefined;
-  /** The modules of the version that was loaded last, without packages imported ahead by way of its own modules. */
+  /**
+   * The modules of the version that was loaded last. Packages that its own modules import are missing if they were imported
+   * ahead.
+   */
   #loads: LoadOrder = NOTHING;
   /** Files of packages that were loaded before a version was ready. */
   readonly #packages = new Map<string, LoadedModule>();
@@ -200,7 +203,7 @@ export class PreloadPlan {
     return this.#loads.modules.map(({ file }) => file).filter((file) => !isPackageFile(file) && !isOwnFile(file));
   }
 
-  /** What a worker has loaded, after the packages that no own module has asked for: it may have imported those ahead. */
+  /** What a worker has loaded, behind the packages that come before the own modules: it may have imported those ahead. */
   #withEarlier(reports: WorkerModules): LoadOrder {
     const { modules } = this.#loads;
     const own = modules.findIndex(({ file }) => !isPackageFile(file) && !isOwnFile(file));

@@ -24,7 +24,7 @@ export interface SideEffect {
   readonly index: number;
   /** What the import does, for a sentence that starts with the package's name. */
   readonly reason: string;
-  /** It may be imported ahead all the same, as long as the application still imports it in this place. */
+  /** It may still be imported ahead, as long as the application still imports it in this place. */
   readonly isTolerable: boolean;
   /** And as long as these files, which the import has read, stay as they were. */
   readonly files?: readonly (readonly [path: string, state: FileState])[];

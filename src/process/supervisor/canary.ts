@@ -27,7 +27,7 @@ const LEAST_REQUESTS = 20;
 const CODE = 'PASTER_CANARY';
 /** In standard errors. Chance alone exceeds this in one of 200 comparisons. */
 const BEYOND_CHANCE = 2.6;
-/** How often the worker is looked at, at first and when it has answered many requests. */
+/** How often the worker is looked at, at first and when it has had many requests. */
 const LOOK_MS = 10;
 const LATER_LOOK_MS = 100;
 const MANY_REQUESTS = 500;
@@ -52,7 +52,7 @@ export interface TrialOwner<Boot> {
   readonly boot: () => Promise<WorkerHandle<Boot>>;
   /** Called when a worker of the new version has died. */
   readonly onDeath: (worker: WorkerHandle<Boot>, exit: Exit) => void;
-  /** Whether the result is of no interest any more. */
+  /** Whether the result is no longer needed. */
   readonly isOver: () => boolean;
   readonly log: Logger;
 }
@@ -60,7 +60,7 @@ export interface TrialOwner<Boot> {
 /**
  * Compares a worker with those of the old version. If it dies, and a worker of the old version does too, the next one is
  * compared.
- * @throws RunError if the version must be withdrawn, Error if the result is of no interest any more
+ * @throws RunError if the version must be withdrawn, Error if the result is no longer needed
  */
 export async function tryCanary<Boot>(
   first: WorkerHandle<Boot>,

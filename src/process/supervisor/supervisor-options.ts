@@ -155,7 +155,7 @@ export interface PoolOptions<Boot> {
   readonly preload: PreloadPlan | undefined;
   /** Gets files, and when the worker began to load. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
-  /** Gets files that configure the application, likewise. */
+  /** The same for files that configure the application. */
   readonly onConfiguration: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[], loaded: number) => void;
   readonly onReplace: (worker: WorkerHandle<Boot>, reason: string, kind: RestartReason) => void;

@@ -18,7 +18,7 @@ export type WorkerState = WorkerStatus['state'];
 export interface WorkerOptions extends ProcessOptions {
   /** Gets the files, and URLs of modules, that the application consists of, and when the worker began to load. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
-  /** Gets the files that configure the application, likewise. */
+  /** The same for the files that configure the application. */
   readonly onConfiguration: (files: readonly string[], loaded: number) => void;
   readonly onPatterns: (patterns: readonly string[], loaded: number) => void;
   /** Gets what a spare worker reports about the packages that it imports. */

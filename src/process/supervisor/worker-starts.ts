@@ -114,8 +114,8 @@ export class WorkerStarts<Boot> {
   interrupt(): void {
     const { options, settings, live } = this.#owner;
     this.#interruptions++;
-    // A worker that has just become ready may have requests in flight. In development it is killed all the same, because the next
-    // version needs the processors.
+    // A worker that has just become ready may have requests in flight. In development it is killed nevertheless, because the
+    // next version needs the processors.
     const mayServe = !options.reload && !settings().exclusive;
     for (const [worker, giveUp] of this.#starting) {
       if (mayServe) void live.retire(worker);

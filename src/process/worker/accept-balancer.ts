@@ -98,7 +98,7 @@ export class ConnectionShare {
     return () => this.#end();
   }
 
-  /** Likewise for a connection that was passed to this worker: no other worker could accept it. */
+  /** The same for a connection that was passed to this worker: no other worker could accept it. */
   adopt(): () => void {
     this.#connections++;
     this.#taken++;

@@ -33,7 +33,7 @@ export interface WorkerControl {
   readonly number: number;
   /** Adds files to those whose change causes a reload. */
   watch(files: readonly string[]): void;
-  /** Likewise for what absolute patterns match. They replace the earlier ones. */
+  /** The same for what absolute patterns match. They replace the earlier ones. */
   watchPatterns(patterns: readonly string[]): void;
   /**
    * Notes a request: if the supervisor has to kill this worker, its log names the request. Returns a function to call when the

@@ -231,7 +231,7 @@ class BootedWorker<Boot> {
     this.#control.end();
     share?.close();
     if (order.paster === 'stop' && order.graceful && (!order.handOver || order.cause === 'signal')) {
-      // A server that has ended by itself would not answer what waits.
+      // A server that has ended by itself would not respond to what waits.
       if (order.cause === 'finished') closeAll(this.#servers);
       else await stopAccepting(this.#servers, order.timeout);
       await sleep(ALL_CLOSED_MS);

@@ -46,7 +46,7 @@ export interface ExpressLike extends App {
   ): void;
 }
 
-/** Without a `next` argument Express and Connect answer 404 and 500 themselves. */
+/** Without a `next` argument Express and Connect respond with 404 and 500 themselves. */
 export function expressApp(express: ExpressLike): App {
   const failures = new Failures();
   let isAdded = false;

@@ -128,7 +128,7 @@ export class CgiExchange implements Carrier {
     this.#exchange?.socket.drained();
   }
 
-  /** The event loop is empty, and the request is not answered. */
+  /** The event loop is empty, and the request has no response. */
   neverAnswered(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;

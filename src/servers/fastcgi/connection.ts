@@ -210,7 +210,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
         this.#pauseIfPeerIsSlow();
         break;
       default:
-        // Section 4.2: only management records are answered; application records of unknown type are ignored.
+        // Section 4.2: only management records get a response; application records of unknown type are ignored.
         if (id === 0 && (type > UNKNOWN_TYPE || type === 0)) this.#connection.socket.write(encodeUnknownType(type));
         this.#pauseIfPeerIsSlow();
     }
@@ -396,7 +396,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
     for (const request of this.#active.all()) request.drained();
   }
 
-  /** The peer has closed its side: nothing can be answered any more. */
+  /** The peer has closed its side: no response can be sent any more. */
   ended(): void {
     if (this.#active.size > 0) this.destroy();
     else this.#leave(true);

@@ -175,7 +175,7 @@ export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUse
     this.#gateway.log.debug(`SCGI connection from ${this.#peer}: ${error.message}`);
   }
 
-  /** The peer has closed its side: nothing can be answered any more. */
+  /** The peer has closed its side: no response can be sent any more. */
   ended(): void {
     if (this.#over) return;
     const exchange = this.#exchange;
