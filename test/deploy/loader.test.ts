@@ -95,7 +95,7 @@ function flat(value: unknown, directory: string): unknown {
 }
 
 describe('as Paste Deploy', () => {
-  test.each(readCases())('$name', async ({ name, load: what, files }) => {
+  test.each(readCases().map((each) => [each.name, each] as const))('%s', async (name, { load: what, files }) => {
     const golden = GOLDEN.get(name);
     if (!golden) throw new Error('no golden row: run test/oracle/write_loader_golden.py');
     const directory = layOut(files);

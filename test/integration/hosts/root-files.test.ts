@@ -92,9 +92,9 @@ describe.runIf(requireRoot())('root, with --user nobody', () => {
   ];
   const occasions = ['a worker is killed', 'USR1', 'HUP'] as const;
 
-  test.each(attacks.flatMap(([what, script]) => occasions.map((occasion) => ({ what, script, occasion }))))(
-    '$what as a log file, when $occasion, changes no file of root and does not block',
-    async ({ script, occasion }) => {
+  test.each(attacks.flatMap(([what, script]) => occasions.map((occasion) => [what, occasion, script] as const)))(
+    '%s as a log file, when %s, changes no file of root and does not block',
+    async (_what, occasion, script) => {
       const cwd = project({ handler: 'handlers.WatchedFileHandler' });
       const program = await serve(['x.ini', '--user', 'nobody'], { cwd });
       const before = safeState(cwd);

@@ -81,23 +81,27 @@ const CASES: readonly Case[] = [
 ];
 
 describe('the application sees the same as after a cold start', () => {
-  test.each(CASES)('$name', { timeout: 180_000 }, async ({ versions }) => {
-    const directory = project();
-    let version = 0;
-    const [[imports, values] = [[]]] = versions;
-    write(directory, { 'app.js': app(version, imports, values) });
-    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    expect(await eventually(async () => (await fetch(program.url, { headers: { connection: 'close' } })).text())).toBe(
-      coldResponse(directory),
-    );
-    for (const [imports, values] of versions) {
-      for (let edit = 0; edit < 3; edit++) {
-        await spareIsReady(program, version);
-        const body = await save(program, directory, app(++version, imports, values));
-        expect(body).toBe(coldResponse(directory));
+  test.each(CASES.map((each) => [each.name, each] as const))(
+    '%s',
+    { timeout: 180_000 },
+    async (_name, { versions }) => {
+      const directory = project();
+      let version = 0;
+      const [[imports, values] = [[]]] = versions;
+      write(directory, { 'app.js': app(version, imports, values) });
+      const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
+      expect(
+        await eventually(async () => (await fetch(program.url, { headers: { connection: 'close' } })).text()),
+      ).toBe(coldResponse(directory));
+      for (const [imports, values] of versions) {
+        for (let edit = 0; edit < 3; edit++) {
+          await spareIsReady(program, version);
+          const body = await save(program, directory, app(++version, imports, values));
+          expect(body).toBe(coldResponse(directory));
+        }
       }
-    }
-  });
+    },
+  );
 
   test('the import of a package waits for something that the application does', async () => {
     const directory = project();
