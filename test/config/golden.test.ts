@@ -21,7 +21,7 @@ test('the corpus has its expected size, and the oracle has read each handwritten
   expect(names).toEqual(expect.arrayContaining([...handmadeTexts().keys()]));
 });
 
-describe('as CPython', () => {
+describe('read like CPython', () => {
   // One test for all generated texts: their names mean nothing, and the message contains the text.
   const handwritten = cases.filter(({ name }) => !name.startsWith('generated'));
   test.each(handwritten.map((each) => [each.name, each] as const))('%s', (_name, each) => agree(each));

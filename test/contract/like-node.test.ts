@@ -39,7 +39,7 @@ describe.each([
   { name: 'http2', backend: http2Backend, groups: [LIBRARIES] },
 ])('$name', ({ backend, groups }) => {
   describe.each(groups)('%s', (_what, cases) => {
-    test.each(cases.map((each) => [each.name, each] as const))('%s', async (_name, each) => {
+    test.each(cases.map((each) => [each.name, each] as const))('%s: the same as on node:http', async (_name, each) => {
       const { seen, answer } = await observe(backend, each);
       const expected = await nodes(each);
       // Without keep-alive, a response without a length ends with its connection, so an aborted one looks complete.

@@ -68,7 +68,7 @@ const CASES: readonly Case[] = [
 ];
 
 describe.each([fastcgiBackend, scgiBackend, cgiBackend])('$name', (backend) => {
-  test.each(CASES.map((each) => [each.name, each] as const))('%s', async (_name, each) => {
+  test.each(CASES.map((each) => [each.name, each] as const))('%s: the same as on node:http', async (_name, each) => {
     const expected = await observe(httpBackend, each);
     const { seen, answer } = await observe(backend, each);
     const complete = backend.keepsConnections ? answer.complete : expected.answer.complete;

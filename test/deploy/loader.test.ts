@@ -94,7 +94,7 @@ function flat(value: unknown, directory: string): unknown {
   return JSON.parse(text);
 }
 
-describe('as Paste Deploy', () => {
+describe('loaded like Paste Deploy', () => {
   test.each(readCases().map((each) => [each.name, each] as const))('%s', async (name, { load: what, files }) => {
     const golden = GOLDEN.get(name);
     if (!golden) throw new Error('no golden row: run test/oracle/write_loader_golden.py');

@@ -42,7 +42,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('writeHead(status)', (res) => res.writeHead(201) === res),
   head('writeHead(status, reason)', (res) => [res.writeHead(201, 'Made') === res, res.statusMessage]),
   head('writeHead(status, undefined, headers)', (res) => loose(res).writeHead(202, undefined, { 'X-A': '1' }) === res),
-  head('writeHead with no headers at all', (res) => loose(res).writeHead(200, null) === res),
+  head('writeHead with null as headers', (res) => loose(res).writeHead(200, null) === res),
   head('writeHead(status as text)', (res) => loose(res).writeHead('203') === res),
   head('writeHead(fraction)', (res) => res.writeHead(204.9) === res),
   head('writeHead without a status', (res) => loose(res).writeHead()),
@@ -59,7 +59,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('writeHead with true', (res) => loose(res).writeHead(200, { 'X-A': true }) === res),
   head('writeHead with undefined', (res) => res.writeHead(200, { 'X-A': undefined })),
   head('writeHead with null', (res) => loose(res).writeHead(200, { 'X-A': null }) === res),
-  head('writeHead with an odd list', (res) => res.writeHead(200, ['X-A'])),
+  head('writeHead with a list of odd length', (res) => res.writeHead(200, ['X-A'])),
   head('writeHead with an empty list', (res) => res.writeHead(200, []) === res),
   head('writeHead with pairs', (res) =>
     outcome(
@@ -70,34 +70,34 @@ export const HEAD_CASES: readonly Case[] = [
         ]) === res,
     ),
   ),
-  head('writeHead with a name twice', (res) => res.writeHead(200, ['X-A', '1', 'x-a', '2']) === res),
+  head('writeHead with a repeated name', (res) => res.writeHead(200, ['X-A', '1', 'x-a', '2']) === res),
   head('writeHead with a list of values in a list', (res) => loose(res).writeHead(200, ['X-A', ['1', '2']]) === res),
   head('writeHead with an empty name', (res) => res.writeHead(200, { '': 'x' })),
-  head('writeHead with an empty name over others', (res) => {
+  head('writeHead with an empty name after setHeader', (res) => {
     res.setHeader('X-A', '1');
     return res.writeHead(200, { '': 'x' }) === res;
   }),
-  head('writeHead with a bad name over others', (res) => {
+  head('writeHead with a bad name after setHeader', (res) => {
     res.setHeader('X-A', '1');
     return res.writeHead(200, { 'X B': 'x' });
   }),
-  head('writeHead with a bad value over others', (res) => {
+  head('writeHead with a bad value after setHeader', (res) => {
     res.setHeader('X-A', '1');
     return res.writeHead(200, { 'X-B': 'a\r\nb' });
   }),
-  head('writeHead with a list over others', (res) => {
+  head('writeHead with a list after setHeader', (res) => {
     res.setHeader('X-A', '1').setHeader('X-B', '2');
     return res.writeHead(200, ['X-A', '3', 'X-A', '4', 'X-C', '5']) === res;
   }),
-  head('writeHead with an odd list over others', (res) => {
+  head('writeHead with a list of odd length after setHeader', (res) => {
     res.setHeader('X-A', '1');
     return res.writeHead(200, ['X-B']);
   }),
-  head('writeHead with undefined over others', (res) => {
+  head('writeHead with undefined after setHeader', (res) => {
     res.setHeader('X-A', '1');
     return res.writeHead(200, { 'X-B': undefined });
   }),
-  head('writeHead with another case over others', (res) => {
+  head('writeHead with another spelling of a name after setHeader', (res) => {
     res.setHeader('x-a', '1');
     return res.writeHead(200, { 'X-A': '2' }) === res;
   }),
@@ -116,7 +116,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('a tab in a value', (res) => res.writeHead(200, { 'X-A': 'a\tb' }) === res),
   head('NUL in a value', (res) => res.writeHead(200, { 'X-A': 'a\0b' })),
   head('DEL in a value', (res) => res.writeHead(200, { 'X-A': 'a\x7fb' })),
-  head('blanks around a value', (res) => res.writeHead(200, { 'X-A': 'a' }) === res),
+  head('spaces around a value', (res) => res.writeHead(200, { 'X-A': 'a' }) === res),
 
   // the status
   ...[
@@ -132,7 +132,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('an empty statusMessage', (res) => {
     res.statusMessage = '';
   }),
-  head('statusCode of no number', (res) => {
+  head('a statusCode that is not a number', (res) => {
     loose(res).statusCode = 'many';
     res.end();
   }),
@@ -157,7 +157,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('setHeader twice', (res) => res.setHeader('X-A', '1').setHeader('x-a', '2') === res),
   head('setHeader without a value', (res) => loose(res).setHeader('X-A')),
   head('setHeader without a name', (res) => loose(res).setHeader(undefined, '1')),
-  head('setHeader with a number for a name', (res) => loose(res).setHeader(5, '1')),
+  head('setHeader with a number as the name', (res) => loose(res).setHeader(5, '1')),
   head('setHeader with an empty name', (res) => res.setHeader('', '1')),
   head('setHeader with null', (res) => loose(res).setHeader('X-A', null) === res),
   head('setHeader with a bad value in a list', (res) => res.setHeader('X-A', ['1', 'a\nb'])),
@@ -166,7 +166,7 @@ export const HEAD_CASES: readonly Case[] = [
     res.end('x');
     res.setHeader('X-A', '1');
   }),
-  head('appendHeader to nothing', (res) => {
+  head('appendHeader of a new header', (res) => {
     res.appendHeader('X-A', '1');
     return res.getHeader('x-a');
   }),
@@ -205,17 +205,17 @@ export const HEAD_CASES: readonly Case[] = [
     res.setHeader('X-A', '1');
     return [res.hasHeader('x-a'), res.hasHeader('X-A'), res.hasHeader('x-b'), outcome(() => loose(res).hasHeader())];
   }),
-  head('getHeader of nothing', (res) => [asked(res.getHeader('x-a')), outcome(() => loose(res).getHeader())]),
+  head('getHeader of an absent header', (res) => [asked(res.getHeader('x-a')), outcome(() => loose(res).getHeader())]),
   head('getHeader after the head', (res) => {
     res.setHeader('X-A', '1');
     res.flushHeaders();
     return [res.getHeader('x-a'), res.hasHeader('x-a'), res.getHeaderNames()];
   }),
-  head('headers of writeHead are not asked for', (res) => {
+  head('getHeader without earlier headers knows none of writeHead', (res) => {
     res.writeHead(200, { 'X-A': '1' });
     return [asked(res.getHeader('x-a')), res.getHeaderNames()];
   }),
-  head('headers of writeHead over others are', (res) => {
+  head('getHeader after setHeader knows headers of writeHead', (res) => {
     res.setHeader('X-B', '1');
     res.writeHead(200, { 'X-A': '1' });
     return [asked(res.getHeader('x-a')), res.getHeaderNames()];
@@ -244,7 +244,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('HEAD with a length', (res) => res.setHeader('Content-Length', 100) === res, 'HEAD'),
   head('HEAD that writes', (res) => [res.write('x'), res.headersSent], 'HEAD'),
   head('HEAD with writeHead', (res) => res.writeHead(200, { 'X-A': '1' }) === res, 'HEAD'),
-  head('HEAD with end alone', (res) => void res.end(), 'HEAD'),
+  head('HEAD with end only', (res) => void res.end(), 'HEAD'),
   head('204 that writes', (res) => {
     res.statusCode = 204;
     return res.write('x');
@@ -259,8 +259,8 @@ export const HEAD_CASES: readonly Case[] = [
     res.statusCode = 205;
     res.end();
   }),
-  head('an answer to OPTIONS', (res) => void res.setHeader('Allow', 'GET').end(), 'OPTIONS'),
-  head('end without anything', (res) => res.end() === res),
+  head('a response to OPTIONS', (res) => void res.setHeader('Allow', 'GET').end(), 'OPTIONS'),
+  head('end without arguments', (res) => res.end() === res),
   head('end of an empty text', (res) => void res.end('')),
   head('end of an empty buffer', (res) => void res.end(Buffer.alloc(0))),
   head('write of an empty text', (res) => [res.write(''), res.headersSent]),
@@ -287,7 +287,7 @@ export const HEAD_CASES: readonly Case[] = [
     res.destroy();
     return result;
   }),
-  head('strictContentLength: just right', (res) => {
+  head('strictContentLength: the exact length', (res) => {
     res.strictContentLength = true;
     res.setHeader('Content-Length', 3);
     res.write('a');
@@ -311,7 +311,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('writeEarlyHints with a bad link', (res) => outcome(() => res.writeEarlyHints({ link: 'bad' }))),
 
   // how the response is implemented
-  head('the class', (res) => [res instanceof ServerResponse, typeof res.req, res.finished]),
+  head('the class of the response', (res) => [res instanceof ServerResponse, typeof res.req, res.finished]),
   head('writable properties', (res) => [
     res.writable,
     res.writableLength,

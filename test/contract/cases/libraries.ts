@@ -126,7 +126,7 @@ export const LIBRARY_CASES: readonly Case[] = [
     look(socket.timeout);
     res.end('x');
   }),
-  handling('what can be assigned on a socket of Node’s can be', (look, { socket }, res) => {
+  handling('properties that are writable on Node’s socket are writable', (look, { socket }, res) => {
     const nodes = new Socket();
     const names = propertyNames(nodes).filter((name) => isAssignable(nodes, name));
     look(
@@ -206,18 +206,18 @@ export const LIBRARY_CASES: readonly Case[] = [
     };
     whileReplaced(look, ServerResponse.prototype, ['writeHead'], act, false);
   }),
-  handling('methods of a prototype put between, as an Express application’s', (look, _req, res) => {
+  handling('methods of an inserted prototype, like that of an Express application', (look, _req, res) => {
     const between = Object.create(ServerResponse.prototype);
     Object.setPrototypeOf(res, between);
     whileReplaced(look, between, METHODS, () => res.setHeader('X-A', '1').end('x'));
   }),
-  handling('Node’s own end, called past what the response has', (look, _req, res) => {
+  handling('Node’s own end, called instead of that of the response', (look, _req, res) => {
     res.on('finish', () => look('finish'));
     res.on('close', () => look('close'));
     res.write('a');
     look(OutgoingMessage.prototype.end.call(res, 'b', 'utf8') === res);
   }),
-  handling('Node’s own writeHead, called past what the response has', (look, _req, res) => {
+  handling('Node’s own writeHead, called instead of that of the response', (look, _req, res) => {
     look(ServerResponse.prototype.writeHead.call(res, 201, { 'X-A': '1' }) === res);
     res.end('x');
   }),

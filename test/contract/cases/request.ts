@@ -57,8 +57,8 @@ export const REQUEST_CASES: readonly Case[] = [
       [name]: ['first', 'second'],
     }),
   ),
-  asked('Content-Type twice', (req) => req.headers['content-type'], { 'Content-Type': ['a/b', 'c/d'] }),
-  asked('headers have a prototype as Node’s do', (req) => [
+  asked('a repeated Content-Type', (req) => req.headers['content-type'], { 'Content-Type': ['a/b', 'c/d'] }),
+  asked('the prototype of headers', (req) => [
     Object.getPrototypeOf(req.headers) === Object.prototype,
     Object.getPrototypeOf(req.headersDistinct),
     Object.getPrototypeOf(req.trailers) === Object.prototype,
@@ -91,7 +91,7 @@ export const REQUEST_CASES: readonly Case[] = [
     req.method = 'PUT';
     return [req.url, req.method];
   }),
-  asked('flags before it is read', (req) => [
+  asked('flags before the body is read', (req) => [
     req.readable,
     req.readableEnded,
     req.readableFlowing,
@@ -108,8 +108,8 @@ export const REQUEST_CASES: readonly Case[] = [
     req.complete,
     req.isPaused(),
   ]),
-  asked('own kind', (req) => [req instanceof IncomingMessage, req instanceof Readable, String(req)]),
-  asked('statusCode and statusMessage are the client’s', (req) => [req.statusCode, req.statusMessage]),
+  asked('the class of the request', (req) => [req instanceof IncomingMessage, req instanceof Readable, String(req)]),
+  asked('statusCode and statusMessage', (req) => [req.statusCode, req.statusMessage]),
   asked('trailersDistinct', (req) => [req.trailers, req.trailersDistinct, req.rawTrailers]),
   asked('setTimeout returns the request', (req) => req.setTimeout(0) === req),
   asked('the socket’s streams', ({ socket }) =>
@@ -136,7 +136,7 @@ export const REQUEST_CASES: readonly Case[] = [
     typeof socket.localPort,
     Object.keys(socket.address()).sort(),
   ]),
-  asked('the socket’s switches return it', ({ socket }) => [
+  asked('setNoDelay and the like return the socket', ({ socket }) => [
     socket.setNoDelay() === socket,
     socket.setKeepAlive() === socket,
     socket.setTimeout(0) === socket,
@@ -200,7 +200,7 @@ export const REQUEST_CASES: readonly Case[] = [
     },
     ['only'],
   ),
-  read('pause before anything', (look) => (req, res) => {
+  read('pause before any listener', (look) => (req, res) => {
     req.pause();
     let all = '';
     req.on('data', (part) => {
@@ -243,12 +243,12 @@ export const REQUEST_CASES: readonly Case[] = [
     });
     req.on('end', () => res.end(all));
   }),
-  read('wrapped by a web stream', () => async (req, res) => {
+  read('a body as a web stream', () => async (req, res) => {
     const parts: Uint8Array[] = [];
     for await (const part of Readable.toWeb(req)) parts.push(part as Uint8Array);
     res.end(Buffer.concat(parts));
   }),
-  read('as the body of a Request', () => async (req, res) => {
+  read('a body as that of a Request', () => async (req, res) => {
     const request = new Request('http://x/', {
       method: 'POST',
       body: Readable.toWeb(req) as never,
@@ -262,7 +262,7 @@ export const REQUEST_CASES: readonly Case[] = [
     res.end(all);
   }),
   read('stream/consumers of bytes', () => async (req, res) => res.end(await buffer(req))),
-  read('piped through a transform', () => (req, res) => {
+  read('a body piped through a transform', () => (req, res) => {
     req
       .pipe(
         new Transform({
@@ -294,7 +294,7 @@ export const REQUEST_CASES: readonly Case[] = [
     finished(res, (error) => look('res', codeOf(error) ?? 'fine'));
     req.resume().on('end', () => res.end('x'));
   }),
-  read('finished, not read', (look) => (_req, res) => {
+  read('finished, without reading the body', (look) => (_req, res) => {
     finished(res, (error) => look('res', codeOf(error) ?? 'fine'));
     res.end('x');
   }),
@@ -324,7 +324,7 @@ export const REQUEST_CASES: readonly Case[] = [
     req.destroy(Object.assign(new Error('mine'), { code: 'E_MINE' }));
     look(req.destroyed, codeOf(req.errored));
   }),
-  read('destroy without one', (look) => (req) => {
+  read('destroy without an error', (look) => (req) => {
     watch(look, 'req', req, ['error', 'close', 'end', 'aborted'], codeOf);
     look(req.destroy() === req, req.destroyed);
   }),
@@ -344,7 +344,7 @@ export const REQUEST_CASES: readonly Case[] = [
     },
   },
   {
-    name: 'a body of a megabyte in many pieces',
+    name: 'a body of a megabyte in many chunks',
     request: { method: 'PUT', body: Array.from({ length: 100 }, (_, i) => Buffer.alloc(10_000, i)) },
     app: (look) => async (req, res) => {
       const all = await buffer(req);

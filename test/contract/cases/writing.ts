@@ -124,7 +124,7 @@ export const WRITING_CASES: readonly Case[] = [
     look(outcome(() => res.uncork()));
     res.end('x');
   }),
-  watched('cork in the middle', (_look, _req, res) => {
+  watched('cork between writes', (_look, _req, res) => {
     res.write('a');
     setImmediate(() => {
       res.cork();
@@ -146,7 +146,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.end();
   }),
   watched('half of a surrogate pair', (_look, _req, res) => res.end('a\ud83d')),
-  watched('more than was announced', (_look, _req, res) => {
+  watched('more than the Content-Length', (_look, _req, res) => {
     res.setHeader('Content-Length', 3);
     res.end('abc');
   }),
@@ -205,7 +205,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.end('x');
     res.on('finish', () => finished(res, callback(look, 'finished')));
   }),
-  watched('finished(res) of a broken one', (look, _req, res) => {
+  watched('finished(res) of an aborted response', (look, _req, res) => {
     finished(res, callback(look, 'finished'));
     res.write('x');
     setImmediate(() => res.destroy());
@@ -214,7 +214,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.end('x');
     res.on('close', () => setImmediate(() => look(res.closed, res.destroyed, res.writable, res.errored)));
   }),
-  watched('everything after close', (look, req, res) => {
+  watched('every call after close', (look, req, res) => {
     res.end('x');
     res.on('close', () =>
       setImmediate(() => {
@@ -249,7 +249,7 @@ export const WRITING_CASES: readonly Case[] = [
       }),
     );
   }),
-  watched('both sides’ events of an answer', (look, req, res) => {
+  watched('events of both sides for a response', (look, req, res) => {
     watch(look, 'req', req, REQ);
     res.end('x');
   }),
@@ -344,7 +344,7 @@ export const WRITING_CASES: readonly Case[] = [
   watched('socket.setTimeout with a listener', (look, req, res) => {
     look(req.socket.setTimeout(20, () => res.end('timed out')) === req.socket);
   }),
-  watched('res.setTimeout taken back', (_look, _req, res) => {
+  watched('res.setTimeout(0) after res.setTimeout', (_look, _req, res) => {
     res.setTimeout(20);
     res.setTimeout(0);
     setTimeout(() => res.end('in time'), 60);
