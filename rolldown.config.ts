@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { defineConfig, type Plugin } from 'rolldown';
+import { defineConfig, type Plugin, type RolldownOptions } from 'rolldown';
 
 const DIST = join(import.meta.dirname, 'dist');
 const SRC = join(import.meta.dirname, 'src');
@@ -13,8 +13,11 @@ const SRC = join(import.meta.dirname, 'src');
 const PROGRAMS = [
   ...['cli', 'worker', 'process/worker/inspection-thread', 'filters/auth/password-thread'],
   'process/preload/package-entries',
-  ...['deploy/programs/children/forked-listen', 'deploy/programs/children/refuse-listen'],
+  'deploy/programs/children/forked-listen',
 ];
+
+/** Loaded into each thread and child process of a program: with all that it needs, which other files have too. */
+const PRELOAD = 'deploy/programs/children/refuse-listen.js';
 
 /** What src/lazy-index.ts loads by its path when a program calls it, besides the built-in parts. */
 const LAZY = [
@@ -22,14 +25,24 @@ const LAZY = [
   ...['gateway/error-stream', 'logging/python/logger'],
 ];
 
-export default defineConfig({
+/** Of both outputs. */
+const COMMON: RolldownOptions = {
+  platform: 'node',
+  // Whatever is no file of ours: Node's modules and the dependencies.
+  external: /^[^./]/,
+  // What one command imports late, another may need at once. A busy machine is slow, which is no fault of the build.
+  checks: { ineffectiveDynamicImport: false, bundlerTimings: false },
+  onLog(level, log) {
+    if (level === 'warn') throw new Error(log.message);
+  },
+};
+
+const main: RolldownOptions = {
+  ...COMMON,
   input: {
     index: join(SRC, 'lazy-index.ts'),
     ...Object.fromEntries([...PROGRAMS, ...LAZY, ...parts()].map((name) => [name, join(SRC, `${name}.ts`)])),
   },
-  platform: 'node',
-  // Whatever is no file of ours: Node's modules and the dependencies.
-  external: /^[^./]/,
   output: {
     dir: DIST,
     entryFileNames: '[name].js',
@@ -58,22 +71,25 @@ export default defineConfig({
           ),
           priority: 3,
         },
-        // For the threads and child processes of programs.
-        { name: 'listen-call', test: modules('deploy/programs/children/listen-call'), priority: 3 },
-        { name: 'guard-children', test: modules('deploy/programs/children/guard-children'), priority: 3 },
-        // Enough for loadApp, and what commands and parts share above it.
+        // Enough for loadApp of a function.
         {
           name: 'load',
-          test: modules(
-            'deploy/load',
-            'deploy/modules/error-place',
-            'config/setting',
-            'config/debug',
-            'net/address',
-            'commands/command-line/arguments',
-            'files/existing-path',
-          ),
+          test: modules('deploy/load', 'config/debug', 'net/address'),
           priority: 2,
+        },
+        // What built-in parts, filters and applications of other kinds than a function need besides.
+        {
+          name: 'parts',
+          test: modules(
+            'config/setting',
+            'deploy/sections/application-settings',
+            'deploy/sections/setting-paths',
+            'deploy/validate',
+            'files/existing-path',
+            'metrics/count-by-section',
+            'protocol/filter',
+          ),
+          priority: 1.9,
         },
         // What a filter logs through, without what configures it.
         { name: 'logging', test: modules('logging/python/logger', 'logging/python/strftime'), priority: 1.5 },
@@ -84,6 +100,9 @@ export default defineConfig({
           name: 'application',
           test: modules(
             'timer',
+            'commands/command-line/arguments',
+            'deploy/modules/error-place',
+            'deploy/modules/paste-names',
             'deploy/server/server-settings',
             'deploy/server/paster-section',
             'deploy/inspect/outline',
@@ -149,12 +168,16 @@ export default defineConfig({
     },
   },
   plugins: [withoutFacades(), withoutLeftovers()],
-  // What one command imports late, another may need at once. A busy machine is slow, which is no fault of the build.
-  checks: { ineffectiveDynamicImport: false, bundlerTimings: false },
-  onLog(level, log) {
-    if (level === 'warn') throw new Error(log.message);
+};
+
+export default defineConfig([
+  main,
+  {
+    ...COMMON,
+    input: join(SRC, PRELOAD.replace(/js$/, 'ts')),
+    output: { file: join(DIST, PRELOAD), codeSplitting: false, comments: false },
   },
-});
+]);
 
 /** Matches these modules. @throws Error for one that does not exist: a renamed module would silently leave its file of dist/. */
 function modules(...names: readonly string[]): RegExp {
@@ -211,7 +234,9 @@ function withoutLeftovers(): Plugin {
     writeBundle(_options, bundle) {
       const declarations = declarationsBehind('index.d.ts');
       for (const file of readdirSync(DIST, { recursive: true, encoding: 'utf8' })) {
-        const isRead = file.endsWith('.d.ts') ? declarations.has(file) : Object.hasOwn(bundle, file);
+        const isRead = file.endsWith('.d.ts')
+          ? declarations.has(file)
+          : file === PRELOAD || Object.hasOwn(bundle, file);
         if (!isRead && /\.(?:js|ts)$/.test(file)) rmSync(join(DIST, file));
       }
     },

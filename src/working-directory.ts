@@ -85,6 +85,7 @@ function realDirectory(): string | undefined {
 }
 
 function isSame(name: string, directory: string): boolean {
+  if (name === directory) return true;
   if (resolve(name) !== name) return false;
   try {
     const [one, other] = [statSync(name, { bigint: true }), statSync(directory, { bigint: true })];

@@ -6,6 +6,7 @@ import { ConfigError, errorCode, errorMessage, type Location } from '../errors.t
 import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
 import { requireOwn } from '../own-files.ts';
+import { referTo } from './interpolate.ts';
 import type { SettingType } from './setting.ts';
 
 export type Variables = Readonly<Record<string, string>>;
@@ -21,8 +22,6 @@ let defaultVariables = NONE;
 
 /** Whether variables that decide which code a program runs are kept out of the environment of this process. */
 let isProtected = false;
-
-let references = process.env;
 
 /** The variables that are set from these three sources, with their values. */
 const applied = new Map<string, string>();
@@ -63,12 +62,7 @@ export function protectRoot(): void {
 export function releaseVariables(): void {
   isProtected = false;
   for (const [name, value] of applied) setVariable(name, value);
-  references = process.env;
-}
-
-/** What `%(ENV_NAME)s` refers to. */
-export function referenceEnvironment(): NodeJS.ProcessEnv {
-  return references;
+  referTo(process.env);
 }
 
 /** The variables that files and settings give to the application, with their values. */
@@ -101,7 +95,7 @@ function setVariables(): void {
     applied.set(name, value);
     if (!(isProtected && decidesCode(name, value))) setVariable(name, value);
   }
-  references = isProtected ? { ...env, ...configuredVariables() } : env;
+  referTo(isProtected ? { ...env, ...configuredVariables() } : env);
 }
 
 function setVariable(name: string, value: string): void {

@@ -35,6 +35,18 @@ const MAX_NESTED_REFERENCES = 1_000_000;
 
 const ENV_PREFIX = 'ENV_';
 
+let references = process.env;
+
+/** From now on, `%(ENV_NAME)s` refers to these variables. Default: the environment of this process. */
+export function referTo(variables: NodeJS.ProcessEnv): void {
+  references = variables;
+}
+
+/** What `%(ENV_NAME)s` refers to. */
+export function referenceEnvironment(): NodeJS.ProcessEnv {
+  return references;
+}
+
 /**
  * The text with its references replaced and each `%%` turned into `%`.
  *

@@ -1,13 +1,8 @@
 /** Builds objects from contexts; the only module that runs factories. */
 import { dirname } from 'node:path';
 import { ConfigError, type Location, locate, PasterError } from '../errors.ts';
-import { countBySection } from '../metrics/count-by-section.ts';
 import { isOwnFile } from '../own-files.ts';
-import { toApp } from '../protocol/app.ts';
-import { withExpressFacade } from '../protocol/express-facade.ts';
-import { applyFilter, onceOnly, toFilter, withLifecycle } from '../protocol/filter.ts';
-import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareFilter } from '../protocol/middleware.ts';
-import { describeValue } from '../protocol/shapes/describe.ts';
+import { describeValue, isHandler } from '../protocol/shapes/describe.ts';
 import { withSocketServer } from '../protocol/shapes/server-app.ts';
 import type { App, Filter, Server, Settings } from '../protocol/types.ts';
 import { workingDirectory } from '../working-directory.ts';
@@ -15,8 +10,8 @@ import { type Context, describePart, type FactoryContext, placeOfKey, sectionPla
 import { asLoadingStep } from './loading-step.ts';
 import { isBackground, type PartKind } from './part-kinds.ts';
 import { refuseListening } from './programs/listening/refusal.ts';
-import { takeApplicationSettings, withConvention } from './sections/application-settings.ts';
-import { partFailure, validateSettings } from './validate.ts';
+import { schemaOf } from './schema.ts';
+import { ENVIRONMENT, MOUNT } from './sections/section-config.ts';
 
 /**
  * Gives a composite factory access to other parts: `(loader, globalConf, localConf) => App`. A name is the name of a
@@ -34,6 +29,20 @@ export interface Loader {
   getFilter(nameOrUri: string, globalConf?: Settings): Promise<Filter>;
   /** The server of this name or URI; the caller opens the listeners. A `paste.server_runner` is a ConfigError. */
   getServer(nameOrUri: string, globalConf?: Settings): Promise<Server>;
+}
+
+// What an application that is a plain function does not need is imported late: such an INI file loads faster.
+
+const filters = () => import('../protocol/filter.ts');
+
+async function toApp(value: unknown, owner?: string): Promise<App> {
+  if (isHandler(value)) return value;
+  return (await import('../protocol/app.ts')).toApp(value, owner);
+}
+
+async function validateSettings(made: unknown, context: FactoryContext): Promise<unknown> {
+  if (!schemaOf(made)) return settingsOf(context.localConf);
+  return (await import('./validate.ts')).validateSettings(made, context);
 }
 
 /** The applications that one load has mounted, so that one mounted several times gets `ready` and `close` once. */
@@ -64,6 +73,7 @@ export async function createApp(context: Context, mounted: Mounted = new WeakMap
 
 /** Runs the factories of an application and counts its requests for its section. */
 export async function createSectionApp(context: Context, mounted?: Mounted): Promise<App> {
+  const { countBySection } = await import('../metrics/count-by-section.ts');
   return countBySection(await createApp(context, mounted), sectionOf(context));
 }
 
@@ -87,20 +97,18 @@ export async function createFilter(context: Context): Promise<Filter> {
     const settings = await validateSettings(made, factory);
     return (app) => runPartCode(factory, async () => toApp(returned(await make(app, globalConf, settings), factory)));
   }
+  const { toFilter } = await filters();
   return runPartCode(factory, async () => {
     if (factory.protocol === 'object') return toFilter(made);
     const make = factoryFunction(made, factory);
-    if (factory.protocol === 'connect') {
-      const { makeMiddleware } = await import('./connect/options.ts');
-      return connectFilter(factory, await makeMiddleware(make, factory));
-    }
+    if (factory.protocol === 'connect') return (await import('./connect/options.ts')).connectFilter(make, factory);
     return toFilter(returned(await make(globalConf, await validateSettings(made, factory)), factory));
   });
 }
 
 /** A filter for callers that apply it themselves: the result includes the application's upgrade, ready and close. */
 export function filterWithLifecycle(filter: Filter): Filter {
-  return (app) => applyFilter(filter, app);
+  return async (app) => (await filters()).applyFilter(filter, app);
 }
 
 /** A server that runs itself and the application, sockets included (`paste.server_runner`). */
@@ -141,6 +149,8 @@ export function factoryContext(context: Context): FactoryContext {
 
 async function createOneApp(described: FactoryContext, mounted: Mounted): Promise<App> {
   const made = await loadTarget(described);
+  if (![MOUNT, ENVIRONMENT].some((key) => key in described.localConf)) return makeApp(described, made, mounted);
+  const { takeApplicationSettings, withConvention } = await import('./sections/application-settings.ts');
   const { mount, context } = await takeApplicationSettings(described, made);
   return withConvention(await makeApp(context, made, mounted), mount);
 }
@@ -160,7 +170,7 @@ async function makeApp(context: FactoryContext, made: unknown, mounted: Mounted)
   const front = await runPartCode(context, async () =>
     toApp(returned(await make(loader, context.globalConf, settings), context), describePart(context)),
   );
-  return withLifecycle(front, parts, front.upgrade);
+  return (await filters()).withLifecycle(front, parts, front.upgrade);
 }
 
 function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted): Loader {
@@ -174,6 +184,8 @@ function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted
     );
   return {
     async getApp(name, globalConf) {
+      const { onceOnly } = await filters();
+      const { countBySection } = await import('../metrics/count-by-section.ts');
       const found = await find('app', name, globalConf);
       const made = await createApp(found, mounted);
       const app = mounted.get(made) ?? onceOnly(made);
@@ -200,23 +212,9 @@ function placeOfValue(context: FactoryContext, value: string): Location | undefi
   return sectionPlace(context);
 }
 
-function filtered(context: Context, filter: Filter, app: App): Promise<App> {
+async function filtered(context: Context, filter: Filter, app: App): Promise<App> {
+  const { applyFilter } = await filters();
   return runPartCode(context, () => applyFilter(filter, app));
-}
-
-function connectFilter(context: FactoryContext, middleware: unknown): Filter {
-  if (typeof middleware === 'function' && !isErrorMiddleware(middleware)) {
-    return middlewareFilter(withExpressFacade(middleware as Middleware));
-  }
-  throw new ConfigError(
-    'PASTER_NOT_MIDDLEWARE',
-    `${context.target.description} made no middleware: ${describeValue(middleware)}`,
-    {
-      hint: isErrorMiddleware(middleware)
-        ? ERROR_MIDDLEWARE_HINT
-        : 'connect: expects a function of one options object that returns (req, res, next)',
-    },
-  );
 }
 
 /** @throws ConfigError if the export that a context names is not a function. */
@@ -267,6 +265,6 @@ export async function runPartCode<T>(context: Context, run: () => T | Promise<T>
   } catch (error) {
     if (error instanceof PasterError)
       throw locate(error, placeOfKey(context, error.setting) ?? sectionPlace(context), context.sections[0]?.name);
-    throw await partFailure(error, context);
+    throw await (await import('./validate.ts')).partFailure(error, context);
   }
 }

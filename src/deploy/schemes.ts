@@ -4,7 +4,7 @@ import { nearest } from '../config/nearest.ts';
 import { ConfigError, locate } from '../errors.ts';
 import { settingsOf } from './context.ts';
 import { checkProgram, moduleOf, moduleTarget, namedExport } from './modules/module-target.ts';
-import { namesOfDistribution, type PasteName } from './modules/paste-names.ts';
+import type { PasteName } from './modules/paste-names.ts';
 import { isBackground, KINDS } from './part-kinds.ts';
 import { ConfigFile } from './sections/config-file.ts';
 import { configPath, parseUri, type ResolveScheme, type ResolveUri, uriContext, withExistingFile } from './uri.ts';
@@ -29,7 +29,7 @@ const SCHEMES: ReadonlyMap<string, ResolveScheme> = new Map(
 
     /** `egg:Package#name`: Paste's way to write `npm:`, with Paste's own names meaning paster's built-in parts. */
     async egg(uri, name = 'main', request) {
-      const paste = pasteName(uri.path, name);
+      const paste = await pasteName(uri.path, name);
       const { relativeTo, session } = request;
       const distribution = paste ? 'paster' : uri.path;
       const { findDistribution, findEntryPoint } = await packages();
@@ -161,7 +161,8 @@ function unknownScheme(text: string, scheme: string | undefined): ConfigError {
 }
 
 /** The built-in part behind one of Paste's own names; undefined for the packages of others. */
-function pasteName(distribution: string, name: string): PasteName | undefined {
+async function pasteName(distribution: string, name: string): Promise<PasteName | undefined> {
+  const { namesOfDistribution } = await import('./modules/paste-names.ts');
   const names = namesOfDistribution(distribution);
   if (!names) return undefined;
   const found = Object.hasOwn(names, name) ? names[name] : undefined;

@@ -4,8 +4,16 @@ import { ConfigError } from '../errors.ts';
 import { declineUpgrade } from './default-handlers.ts';
 import { ERROR_MIDDLEWARE_HINT, isErrorMiddleware, type Middleware, middlewareApp } from './middleware.ts';
 import { acceptWebSocket, type WebSocketOptions } from './shapes/crossws.ts';
-import { describeValue, has, isClass, isObjectOrFunction, parameterNames } from './shapes/describe.ts';
-import { fetchApp, isFetchFunction, isFetchHandler, refuseWebSocket } from './shapes/fetch-app.ts';
+import {
+  describeValue,
+  has,
+  isClass,
+  isFetchFunction,
+  isFetchHandler,
+  isObjectOrFunction,
+  parameterNames,
+} from './shapes/describe.ts';
+import { fetchApp, refuseWebSocket } from './shapes/fetch-app.ts';
 import {
   type ExpressLike,
   expressApp,

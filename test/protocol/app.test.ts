@@ -17,6 +17,7 @@ import Koa from 'koa';
 import { serve as srvx } from 'srvx';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type AppLike, toApp } from '../../src/protocol/app.ts';
+import { isHandler } from '../../src/protocol/shapes/describe.ts';
 import { listen } from './listen.ts';
 
 const require = createRequire(import.meta.url);
@@ -317,4 +318,33 @@ test.each<[string, () => object]>([
   app.upgrade?.({} as never, {} as never, Buffer.alloc(0));
   await app.close?.();
   expect(steps).toEqual(['ready', true, 'upgrade', true, 'close', true]);
+});
+
+const handler = (_req: IncomingMessage, res: ServerResponse) => res.end();
+
+test.each<[string, unknown]>([
+  ['a function', handler],
+  ['an async function', async (_req: IncomingMessage, res: ServerResponse) => res.end()],
+  ['a function without parameters', () => {}],
+  [
+    'a function with ready and close',
+    Object.assign((_req: IncomingMessage, _res: ServerResponse) => {}, { ready() {}, close() {} }),
+  ],
+])('%s is itself the application', async (_what, value) => {
+  expect(isHandler(value)).toBe(true);
+  expect(await toApp(value as AppLike)).toBe(value);
+});
+
+test.each<[string, unknown]>([
+  ['an Express app', express()],
+  ['a Connect app', connect()],
+  ['a proxy of a function', new Proxy(handler, {})],
+  ['a bound function', handler.bind(undefined)],
+  ['a function that inherits from another one', Object.setPrototypeOf(() => {}, express())],
+  ['a class', class {}],
+  ['a web-standard handler', (request: Request) => new Response(request.url)],
+  ['middleware', (_req: IncomingMessage, _res: ServerResponse, next: () => void) => next()],
+  ['an object', { fetch() {} }],
+])('%s is more than a function (req, res), or may be', (_what, value) => {
+  expect(isHandler(value)).toBe(false);
 });

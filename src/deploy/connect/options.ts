@@ -1,6 +1,15 @@
 /** The settings of a section as the arguments of a Connect middleware factory: JSON-like texts become values. */
 import { nearest } from '../../config/nearest.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
+import { withExpressFacade } from '../../protocol/express-facade.ts';
+import {
+  ERROR_MIDDLEWARE_HINT,
+  isErrorMiddleware,
+  type Middleware,
+  middlewareFilter,
+} from '../../protocol/middleware.ts';
+import { describeValue } from '../../protocol/shapes/describe.ts';
+import type { Filter } from '../../protocol/types.ts';
 import { shownSetting } from '../../secrets.ts';
 import type { FactoryContext } from '../context.ts';
 import { CONNECT_PACKAGES, type ConnectPackage, type OptionKind } from './packages.ts';
@@ -61,6 +70,26 @@ export async function makeMiddleware(
     if (key === undefined) throw error;
     throw optionError(key, context, errorMessage(error), 'the package itself reports this');
   }
+}
+
+/** A filter of the middleware that the factory makes. @throws ConfigError as `makeMiddleware`, and if it made none */
+export async function connectFilter(
+  make: (...args: readonly unknown[]) => unknown,
+  context: FactoryContext,
+): Promise<Filter> {
+  const middleware = await makeMiddleware(make, context);
+  if (typeof middleware === 'function' && !isErrorMiddleware(middleware)) {
+    return middlewareFilter(withExpressFacade(middleware as Middleware));
+  }
+  throw new ConfigError(
+    'PASTER_NOT_MIDDLEWARE',
+    `${context.target.description} made no middleware: ${describeValue(middleware)}`,
+    {
+      hint: isErrorMiddleware(middleware)
+        ? ERROR_MIDDLEWARE_HINT
+        : 'connect: expects a function of one options object that returns (req, res, next)',
+    },
+  );
 }
 
 /** The one option that a message is about; `contentSecurityPolicy` may be written `Content-Security-Policy` there. */

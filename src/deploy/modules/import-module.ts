@@ -4,7 +4,6 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError, errorMessage, type Location, PasterError, RunError } from '../../errors.ts';
 import { isOwnFile, requireOwn } from '../../own-files.ts';
-import { importAt } from './experimental-node.ts';
 import { compilerHint, TYPESCRIPT } from './typescript-syntax.ts';
 
 /** Node strips types only; JSX needs a compiler. */
@@ -126,7 +125,7 @@ function requirePackage(file: string, from: string, requests: PackageModule['req
 
 async function importFrom(from: string, kind: 'import' | 'require', specifier: string): Promise<void> {
   if (kind === 'require') createRequire(from)(specifier);
-  else await importAt(from, specifier);
+  else await (await import('./experimental-node.ts')).importAt(from, specifier);
 }
 
 /** Whether a specifier may lead to another file than it does by default. */

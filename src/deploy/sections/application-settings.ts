@@ -7,12 +7,9 @@ import type { App } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
 import { declaredSchema } from '../schema.ts';
 import { validateWith } from '../validate.ts';
+import { ENVIRONMENT, MOUNT } from './section-config.ts';
 
 const CONVENTIONS = ['stripped', 'whole', 'express', 'proxied'] as const satisfies readonly MountConvention[];
-
-export const MOUNT = 'mount';
-
-export const ENVIRONMENT = 'environment';
 
 export const applicationSettings = defineSettings({
   [MOUNT]: {

@@ -16,15 +16,15 @@ import {
   type Trail,
 } from '../context.ts';
 import { moduleTarget } from '../modules/module-target.ts';
-import { namesOfDistribution } from '../modules/paste-names.ts';
 import { FACTORY_KINDS, factoryKindOfSection, isBackground, KINDS, type PartKind } from '../part-kinds.ts';
 import type { LoadSession } from '../session.ts';
 import type { ResolveUri } from '../uri.ts';
 import { hasScheme } from '../uri.ts';
-import { ENVIRONMENT, MOUNT } from './application-settings.ts';
 import { brokenBy, brokenContext } from './broken-context.ts';
 import { findSection, misspeltSections, refuseAmbiguousName, warnOfDefaultInOtherCase } from './find-section.ts';
 import {
+  ENVIRONMENT,
+  MOUNT,
   RELOAD_FILES,
   readSection,
   requireKey,
@@ -347,6 +347,7 @@ export class ConfigFile implements ContextLoader {
 /** `MapProxy>=1.0`: the version is npm's business. Paste's own distributions are paster itself. */
 async function requireDistribution(requirement: string, directory: string): Promise<void> {
   const name = requirement.replace(/[<>=!~;[].*$/s, '');
+  const { namesOfDistribution } = await import('../modules/paste-names.ts');
   if (namesOfDistribution(name)) return;
   const { findDistribution } = await import('../modules/packages.ts');
   await findDistribution(name, directory);

@@ -92,6 +92,10 @@ function warnDropped(session: LoadSession, section: IniSection, entry: IniEntry)
 /** A key of [DEFAULT] and of every section; `serve` itself reads it. */
 export const RELOAD_FILES = 'reload_files';
 
+/** Keys of an application's section that paster itself reads: see application-settings.ts. */
+export const MOUNT = 'mount';
+export const ENVIRONMENT = 'environment';
+
 /** Warns of the keys of a section that uses a finished part (`module:`), except those that paster itself reads. */
 export function warnOfKeysWithoutEffect(
   section: string,

@@ -8,38 +8,10 @@ import { sendPlainText } from '../../http/error-response.ts';
 import { declineUpgrade } from '../default-handlers.ts';
 import type { App } from '../types.ts';
 import { acceptWebSocket, type WebSocketHooks } from './crossws.ts';
-import { describeValue, has, isObjectOrFunction, parameterNames } from './describe.ts';
-
-export interface FetchHandler {
-  fetch(request: Request, env: NodePair): Response | PromiseLike<Response>;
-}
-
-/** What @hono/node-server passes as `c.env`. srvx and h3 have it as `request.runtime.node`. */
-interface NodePair {
-  readonly incoming: IncomingMessage;
-  readonly outgoing: ServerResponse;
-}
+import { describeValue, type FetchHandler, has, isObjectOrFunction } from './describe.ts';
 
 /** Hono sets this header when it has written the response to `outgoing` itself. */
 const ALREADY_SENT = 'x-hono-already-sent';
-
-/** First parameters of a `fetch` that sends requests, as Node's own does. */
-const OUTBOUND = /^(?:url|uri|href|input|resource|path|endpoint)$/i;
-
-/**
- * Whether a value has a `fetch` that responds to requests. The `fetch` of a client, such as Strapi's or undici's, sends requests
- * instead.
- */
-export function isFetchHandler(value: unknown): value is FetchHandler {
-  if (!isObjectOrFunction(value) || !('fetch' in value) || typeof value.fetch !== 'function') return false;
-  return value.fetch !== globalThis.fetch && !OUTBOUND.test(parameterNames(value.fetch)[0] ?? '');
-}
-
-/** Whether a value is a function `(request)` or `(request, context)`, as React Router's `createRequestHandler()` returns. */
-export function isFetchFunction(value: unknown): value is FetchHandler['fetch'] {
-  const [first, second] = parameterNames(value);
-  return first === 'request' && (second === undefined || /context|env/i.test(second));
-}
 
 /** Upgrades that refuse what the application does not describe for crossws. Beside them, another application's upgrade counts. */
 const REFUSING = new WeakSet<NonNullable<App['upgrade']>>();

@@ -142,19 +142,21 @@ test('every entry point leads to the factory that it names', async () => {
   expect(stdout.trim().split('\n')).toEqual(expressions.map((expression) => `${expression} true`));
 });
 
-test('importing the library needs only the files that load an application, and a filter only its own', async () => {
+test('loading a function needs three files of the library, and a filter only its own', async () => {
   const { directory, installed } = await project(tarball, {
-    'import.js': "import * as paster from 'paster';\nconsole.log(typeof paster.gzip);",
+    'app.js': 'export const make = () => (req, res) => res.end();\n',
+    'app.ini': '[app:main]\nuse = call:./app.js:make\n',
+    'load.js': `import { gzip, loadApp } from 'paster';
+      console.log(typeof gzip, typeof (await loadApp('config:app.ini', { relativeTo: import.meta.dirname })));`,
     'call.js': "import { gzip } from 'paster';\ngzip();\nprocess.exit();",
   });
-  // listen-call.js is shared with threads that load nothing else of paster.
-  const needed = ['index.js', 'base.js', 'load.js', 'listen-call.js'];
+  const needed = ['index.js', 'base.js', 'load.js'];
   const others = filesOf(join(installed, 'dist')).filter((file) => file.endsWith('.js') && !needed.includes(file));
   const runs = (file: string) => new Program(process.execPath, [file], { cwd: directory }).finished();
   for (const file of others.filter((each) => /auth|session|static/.test(each))) rmSync(join(installed, 'dist', file));
   expect(await runs('call.js')).toMatchObject({ status: 0, stderr: '' });
   for (const file of others) rmSync(join(installed, 'dist', file), { force: true });
-  expect(await runs('import.js')).toMatchObject({ stdout: 'function\n', stderr: '' });
+  expect(await runs('load.js')).toMatchObject({ stdout: 'function function\n', stderr: '' });
 });
 
 test('the library loads its parts on their first call, even while others are being loaded', async () => {

@@ -1,5 +1,4 @@
 /** What a call of `listen()` asks for. Threads and child processes of a program load this too. */
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** What a program asked to listen on. */
@@ -28,7 +27,10 @@ export function requestedAddress([first]: readonly unknown[]): RequestedAddress 
 
 /** Whether a path is that of a Unix socket among the temporary files, which only processes on this machine can find. */
 export function isTemporary(path: string | undefined): boolean {
-  return path !== undefined && (path.startsWith('\0') || path.startsWith(join(tmpdir(), '/')));
+  return (
+    path !== undefined &&
+    (path.startsWith('\0') || path.startsWith(join(process.getBuiltinModule('node:os').tmpdir(), '/')))
+  );
 }
 
 export function formatRequested({ port, path }: RequestedAddress): string {
