@@ -63,4 +63,9 @@ function pathFrom(directory: string, path: string): string {
  * Requires a CommonJS dependency of paster, which `import` would read twice (the first time to find its exports), or
  * loads synchronously what few processes need: one of paster's own files, or a module of Node.
  */
-export const requireOwn = createRequire(import.meta.url);
+export function requireOwn(id: string) {
+  ownRequire ??= createRequire(import.meta.url);
+  return ownRequire(id);
+}
+
+let ownRequire: NodeJS.Require | undefined;

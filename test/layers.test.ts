@@ -152,7 +152,12 @@ describe('the bundle', () => {
 
   test('modules that a start does not need are loaded later', () => {
     expect([...loadedWith('cli.js')]).toEqual(['base.js']);
+    expect([...loadedWith('index.js')].sort()).toEqual(['base.js', 'load.js']);
     expect([...loadedWith('servers/http/server.js')]).not.toContain('exchange.js');
     expect([...loadedWith('worker.js')].filter((file) => /error-page|welcome/.test(file))).toEqual([]);
+  });
+
+  test.each(['base.js', 'load.js'])('%s imports no module of Node, whose namespace would take time', (file) => {
+    expect(readFileSync(join(ROOT, 'dist', file), 'utf8')).not.toMatch(/from "node:/);
   });
 });
