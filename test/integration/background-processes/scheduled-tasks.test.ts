@@ -93,10 +93,7 @@ test('three upgrades neither lose nor repeat a run of a task that is due each se
     expect((await paster(['upgrade', 'x.ini'], { cwd }).finished()).status).toBe(0);
   }
   const before = notes(cwd).length;
-  const seconds = () =>
-    notes(cwd)
-      .map((each) => Date.parse(each) / 1000)
-      .sort((one, other) => one - other);
+  const seconds = () => Array.from(notes(cwd), (each) => Date.parse(each) / 1000).sort((one, other) => one - other);
   const follow = ([first = 0, ...others]: number[]) => others.every((time, index) => time === first + index + 1);
   // On a busy machine, runs of an old process still wait in its queue.
   await eventually(() => notes(cwd).length >= before + 3 && follow(seconds()));
