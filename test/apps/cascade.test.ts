@@ -333,7 +333,7 @@ test.each([
 });
 
 test('a cascade without applications is an error', async () => {
-  await expect(cascade([])).rejects.toThrow(/no applications/);
+  await expect(cascade([])).rejects.toThrow(/names no application/);
 });
 
 describe('upgrades', () => {

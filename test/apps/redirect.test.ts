@@ -88,7 +88,7 @@ test.each([
   'https://',
   'https://a b',
 ])('to = %j is an error', (to) => {
-  expect(() => redirect({ to })).toThrow(/no URL to redirect to/);
+  expect(() => redirect({ to })).toThrow(/not a URL to redirect to/);
 });
 
 test('a section has the same options in text form', () => {

@@ -169,7 +169,7 @@ describe('a key that is a URL', () => {
     expect(await ask('[::1]:1', '/')).toBe('six');
     expect(await ask('a.org', '/')).toBe('any');
     await serving.close();
-    await expect(urlMap({ x: app('x') })).rejects.toThrow(/no place to mount/);
+    await expect(urlMap({ x: app('x') })).rejects.toThrow(/not a place to mount/);
   });
 
   test('is cut at its colon in an INI file, and the error says so', () => {
