@@ -40,6 +40,52 @@ const busy: App = (_req, res) => {
   res.end(result > 0 ? 'done' : 'odd');
 };
 
+// V8 does not name an inlined function if the code was optimized before the profile began. So this is the first call of `busy`.
+test('the page in a browser can search, fold, zoom with the keyboard and save', async () => {
+  const chromium = needProgram('chromium');
+  const directory = temporaryDirectory();
+  const lines = new Lines();
+  const file = join(directory, 'one.cpuprofile');
+  const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
+  await ask(url, '/');
+  await lines.first(1);
+  const browser = await startChromium(chromium);
+  for (const [screen, dark] of [
+    [360, true],
+    [1440, false],
+  ] as const) {
+    const viewport = { width: screen, height: 800 };
+    const { page, errors } = await visit(browser, `file://${directory}/one.html`, { dark, viewport });
+    expect(await overhang(page)).toBe(0);
+    expect((await leastContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
+    const shown = page.locator('#flames g:visible');
+    const folded = await shown.count();
+    await page.getByLabel('Fold Node and paster').uncheck();
+    expect(await shown.count()).toBeGreaterThan(folded);
+    await page.getByLabel('Search').fill('burnTheProcessor');
+    await page.locator('#flames g.hit:visible').first().waitFor();
+    expect(await page.locator('#functions tbody tr:visible').count()).toBe(1);
+    await page.keyboard.press('Enter');
+    const chosen = page.locator('#chosen');
+    const width = () => page.locator('#flames g.chosen rect').getAttribute('width').then(Number);
+    expect(await chosen.innerText()).toMatch(/^burnTheProcessor\n.*profile\.test\.ts:\d+/);
+    expect(await width()).toBeCloseTo(1000);
+    await page.locator('#flames').focus();
+    await page.keyboard.press('Escape');
+    expect(await width()).toBeLessThan(999.999);
+    await page.keyboard.press('ArrowUp');
+    expect(await chosen.innerText()).not.toContain('burnTheProcessor');
+    await page.keyboard.press('Enter');
+    expect(await width()).toBeCloseTo(1000);
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('Save .cpuprofile').click()]);
+    expect(download.suggestedFilename()).toBe('one.cpuprofile');
+    const saved = join(directory, 'saved');
+    await download.saveAs(saved);
+    expect(readFileSync(saved, 'utf8')).toBe(readFileSync(file, 'utf8'));
+    expect(errors).toEqual([]);
+  }
+});
+
 test('is a file for developer tools, and a page with the function that took the time', async () => {
   const directory = temporaryDirectory();
   const lines = new Lines();
@@ -125,49 +171,4 @@ test('without debug there is no profile, unless the section enables it', async (
   const { url } = await serveFiltered(filter, busy);
   await ask(url, '/');
   await eventually(() => existsSync(join(here, 'profile.log.tmp.html')));
-});
-
-test('the page in a browser can search, fold, zoom with the keyboard and save', async () => {
-  const chromium = needProgram('chromium');
-  const directory = temporaryDirectory();
-  const lines = new Lines();
-  const file = join(directory, 'one.cpuprofile');
-  const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
-  await ask(url, '/');
-  await lines.first(1);
-  const browser = await startChromium(chromium);
-  for (const [screen, dark] of [
-    [360, true],
-    [1440, false],
-  ] as const) {
-    const viewport = { width: screen, height: 800 };
-    const { page, errors } = await visit(browser, `file://${directory}/one.html`, { dark, viewport });
-    expect(await overhang(page)).toBe(0);
-    expect((await leastContrast(page)).ratio).toBeGreaterThanOrEqual(4.5);
-    const shown = page.locator('#flames g:visible');
-    const folded = await shown.count();
-    await page.getByLabel('Fold Node and paster').uncheck();
-    expect(await shown.count()).toBeGreaterThan(folded);
-    await page.getByLabel('Search').fill('burnTheProcessor');
-    await page.locator('#flames g.hit:visible').first().waitFor();
-    expect(await page.locator('#functions tbody tr:visible').count()).toBe(1);
-    await page.keyboard.press('Enter');
-    const chosen = page.locator('#chosen');
-    const width = () => page.locator('#flames g.chosen rect').getAttribute('width').then(Number);
-    expect(await chosen.innerText()).toMatch(/^burnTheProcessor\n.*profile\.test\.ts:\d+/);
-    expect(await width()).toBeCloseTo(1000);
-    await page.locator('#flames').focus();
-    await page.keyboard.press('Escape');
-    expect(await width()).toBeLessThan(999.999);
-    await page.keyboard.press('ArrowUp');
-    expect(await chosen.innerText()).not.toContain('burnTheProcessor');
-    await page.keyboard.press('Enter');
-    expect(await width()).toBeCloseTo(1000);
-    const [download] = await Promise.all([page.waitForEvent('download'), page.getByText('Save .cpuprofile').click()]);
-    expect(download.suggestedFilename()).toBe('one.cpuprofile');
-    const saved = join(directory, 'saved');
-    await download.saveAs(saved);
-    expect(readFileSync(saved, 'utf8')).toBe(readFileSync(file, 'utf8'));
-    expect(errors).toEqual([]);
-  }
 });
