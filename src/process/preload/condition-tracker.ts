@@ -69,6 +69,11 @@ export class ConditionTracker {
     return this.#open.some(({ isGuarded }) => isGuarded);
   }
 
+  /** Whether the code after the last token belongs to a function with a block. */
+  get isInFunction(): boolean {
+    return this.#open.some(({ isFunction }) => isFunction);
+  }
+
   /** To be called with each token in turn. */
   pass(token: Token): void {
     const { text } = token;
@@ -103,7 +108,7 @@ export class ConditionTracker {
 
   #passKeyword(text: string): void {
     if (text === 'else' || text === 'do') beginBranch(this.#innermost);
-    else if (text === 'return') this.#hasReturned ||= !this.#open.some(({ isFunction }) => isFunction);
+    else if (text === 'return') this.#hasReturned ||= !this.isInFunction;
   }
 
   #curlyBracket(): OpenBracket {

@@ -73,4 +73,4 @@ export class EvaluationOrder {
 /** The packages that an application imports, as far as is known before it is loaded. */
 export type Evaluation = Pick<EvaluationWalk, 'units' | 'notLoaded' | 'isConditional'>;
 
-const NOTHING: ModuleImports = { head: [], body: [], isModule: false };
+const NOTHING: ModuleImports = { head: [], body: [], isModule: false, awaits: false };

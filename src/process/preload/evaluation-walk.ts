@@ -12,7 +12,8 @@
  * The rules:
  *
  * - Static imports come first, each followed by what it imports. A module is evaluated once.
- * - Calls of `require` come in the order of the text.
+ * - Calls of `require` come in the order of the text. In an ES module, other modules may be evaluated before them if this module,
+ *   or one before it, has a top-level await: they then count as calls under a condition.
  * - Calls of `import` come after all that the root imports statically, because Node runs those of inner modules side by side. A
  *   root is a module that no other one imports statically, such as app.js.
  * - A call under a condition counts if Node has reported the file in an earlier run. The package is marked as conditional.
@@ -84,6 +85,8 @@ export class EvaluationWalk {
   #deferredBy: string | undefined;
   /** Calls of `import` in the modules below the current root, which come after its static imports. */
   #importCalls: CallIn[] = [];
+  /** A module below the current root has a top-level await. */
+  #isAwaited = false;
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -111,8 +114,9 @@ export class EvaluationWalk {
     // Node has reported it, but nothing that was followed imports it.
     if (this.hasOwn) this.isConditional = true;
     this.#firstOwn ??= file;
-    const outer = { importCalls: this.#importCalls, isGuarded: this.#isGuarded };
+    const outer = { importCalls: this.#importCalls, isAwaited: this.#isAwaited, isGuarded: this.#isGuarded };
     this.#importCalls = [];
+    this.#isAwaited = false;
     this.#isGuarded ||= this.#guarded.has(file) || this.#areComputedGuarded;
     this.#visitOwn(file);
     for (const [index, call] of this.#importCalls.entries()) {
@@ -122,6 +126,7 @@ export class EvaluationWalk {
       this.#visitCall({ ...call, isConditional: call.isConditional || call.from !== file });
     }
     this.#importCalls = outer.importCalls;
+    this.#isAwaited = outer.isAwaited;
     this.#isGuarded = outer.isGuarded;
   }
 
@@ -186,13 +191,15 @@ export class EvaluationWalk {
       return;
     }
     this.#visited.add(file);
-    const { head, body, isModule } = this.#options.importsOf(file);
+    const { head, body, isModule, awaits } = this.#options.importsOf(file);
     for (const specifier of head) this.#visit(specifier, file, !isModule);
     this.#hasOwnCodeRun = true;
     for (const call of body) {
+      const isLate = isModule && (this.#isAwaited || call.isAfterAwait);
       if (call.form === 'import') this.#importCalls.push({ ...call, from: file });
-      else this.#visitCall({ ...call, from: file });
+      else this.#visitCall({ ...call, from: file, ...(isLate && { isConditional: true, isGuarded: true }) });
     }
+    this.#isAwaited ||= isModule && awaits;
   }
 
   #visitCall(call: CallIn): void {

@@ -8,6 +8,8 @@ export interface ModuleImports {
   readonly body: readonly ImportCall[];
   /** It has static imports or exports. */
   readonly isModule: boolean;
+  /** Its code awaits something, so modules that do not import it may be evaluated before it has ended. */
+  readonly awaits: boolean;
 }
 
 export interface ImportCall {
@@ -18,6 +20,8 @@ export interface ImportCall {
   readonly isConditional: boolean;
   /** The error of a module that fails is caught. */
   readonly isGuarded: boolean;
+  /** The code before it awaits something. */
+  readonly isAfterAwait: boolean;
 }
 
 /** Comments, strings, names, single characters. */
@@ -34,16 +38,18 @@ export function moduleImports(source: string, elides = false): ModuleImports {
   const head: string[] = [];
   const body: ImportCall[] = [];
   let isModule = false;
+  let awaits = false;
   const endOfHead = scriptHeadLength(texts);
   const conditions = new ConditionTracker();
   for (const [at, token] of tokens.entries()) {
     conditions.pass(token);
     const form = token.text;
+    awaits ||= form === 'await' && !conditions.isInFunction && !/[.>]/.test(texts[at - 1] ?? '');
     if ((form === 'import' || form === 'export' || form === 'require') && texts[at - 1] !== '.') {
       const called = calledWith(texts, at);
       if (at < endOfHead && called !== undefined) head.push(called);
       else if (form !== 'export' && texts[at + 1] === '(') {
-        if (!isOfTypes(texts, at)) body.push(importCall(texts, at, form, conditions));
+        if (!isOfTypes(texts, at)) body.push({ ...importCall(texts, at, form, conditions), isAfterAwait: awaits });
       } else if (form !== 'require') {
         isModule ||= texts[at + 1] !== '.';
         const specifier = staticSpecifier(texts, at);
@@ -51,7 +57,7 @@ export function moduleImports(source: string, elides = false): ModuleImports {
       }
     }
   }
-  return { head, body, isModule };
+  return { head, body, isModule, awaits };
 }
 
 function tokensOf(source: string): Token[] {
@@ -81,7 +87,7 @@ function importCall(
   at: number,
   form: 'import' | 'require',
   conditions: ConditionTracker,
-): ImportCall {
+): Omit<ImportCall, 'isAfterAwait'> {
   let end = at + 1;
   for (let depth = 0; end < tokens.length; end++) {
     if (tokens[end] === '(') depth++;

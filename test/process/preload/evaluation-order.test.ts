@@ -215,6 +215,32 @@ describe('the order of packages', () => {
     expect(order(directory, 'app.ts')).toEqual(['b', 'a*']);
   });
 
+  test('what a module requires after an await has no certain place, nor has what comes after it', () => {
+    const directory = project({
+      ...PACKAGES,
+      'app.js': 'import "a"; import "./waits.js"; import "./after.js"; import "d";',
+      'waits.js':
+        'import "./empty.js"; const later = async () => await start(); require("b"); if (x) await load(); require("c");',
+      'empty.js': '',
+      'after.js': 'import "./waits.js"; require("./own.cjs");',
+      'own.cjs': 'require("d");',
+    });
+    const loaded = (name: string, kind: 'import' | 'require' = 'import') => {
+      const file = join(directory, name);
+      return { file, kind, byTsx: false };
+    };
+    const packages = ['a', 'b', 'c', 'd'].map((name) => loaded(`node_modules/${name}/index.js`));
+    const modules = [loaded('app.js'), ...packages, loaded('waits.js'), loaded('own.cjs', 'require')];
+    const { units, isConditional } = new EvaluationOrder().units({
+      loads: { modules, evaluated: modules.length },
+      packages: new Map(packages.map((each) => [each.file, each])),
+      isLoaded: () => true,
+    });
+    const names = units.map(({ file, isConditional }) => basename(dirname(file)) + (isConditional ? '?' : ''));
+    expect(names).toEqual(['a', 'b', 'c?', 'd?']);
+    expect(isConditional).toBe(true);
+  });
+
   test('a package that was never loaded keeps its position', () => {
     const directory = project({ ...PACKAGES, 'app.js': 'import "a"; import "b"; import "c";' });
     expect(order(directory, 'app.js', ['a', 'c'])).toEqual(['a', 'b*?', 'c*']);
