@@ -69,6 +69,10 @@ export class EvaluationWalk {
   readonly #early = new Map<string, number>();
   /** The application's own modules among them. */
   readonly #earlyOwn: ReportedModule[] = [];
+  /** Modules that tsx has compiled to CommonJS. */
+  readonly #compiled: ReadonlySet<string>;
+  /** tsx loads the application. */
+  readonly #isByTsx: boolean;
   /** Packages that the application imports under a condition, and the first module that does. */
   readonly #conditional = new Map<string, string>();
   /** Own modules whose errors the application catches: what they import may not be evaluated. */
@@ -91,6 +95,9 @@ export class EvaluationWalk {
   constructor(options: WalkOptions) {
     this.#options = options;
     const { modules, evaluated } = options.loads;
+    const compiled = modules.filter(({ kind, byTsx }) => byTsx && kind === 'require');
+    this.#compiled = new Set(compiled.map(({ file }) => file));
+    this.#isByTsx = modules.some(({ byTsx }) => byTsx);
     for (const [index, { file, kind }] of modules.slice(0, evaluated).entries()) {
       if (this.#early.has(file)) continue;
       this.#early.set(file, index);
@@ -207,12 +214,12 @@ export class EvaluationWalk {
     if (specifier === undefined) {
       this.isConditional = true;
       this.#areComputedGuarded ||= isGuarded;
-    } else if (isConditional) this.#visitConditionalCall(specifier, from, isGuarded);
+    } else if (isConditional) this.#visitConditionalCall(call, specifier);
     else this.#visit(specifier, from, form === 'require');
   }
 
-  #visitConditionalCall(specifier: string, from: string, isGuarded: boolean): void {
-    const file = this.#fileOf(specifier, from);
+  #visitConditionalCall({ from, form, isGuarded }: CallIn, specifier: string): void {
+    const file = this.#fileOf(specifier, from, form);
     if (file === undefined) return;
     this.isConditional = true;
     if (isData(file)) return;
@@ -237,12 +244,13 @@ export class EvaluationWalk {
       if (file !== undefined) this.#visitFile(file, from, isRequired);
       return;
     }
+    const isForRequire = this.#isForRequire(from, isRequired);
     const candidates = this.#options.entriesOf(specifier, from);
-    const known = candidates.find((file) => this.#options.packages.has(file) || !isPackageFile(file));
-    const [file] = candidates;
+    const known = this.#entryOf(candidates, isForRequire, (each) => this.#options.packages.get(each));
+    const file = candidates.at(isForRequire ? -1 : 0);
     if (known !== undefined) {
       // The other entry may be a file that the application does not load.
-      const entry = this.#options.packages.get(known)?.kind === 'require' ? candidates.at(-1) : file;
+      const entry = this.#options.packages.get(known)?.kind === 'require' ? candidates.at(-1) : candidates[0];
       this.#visitFile(known, from, isRequired, known === entry ? specifier : undefined);
     } else if (file !== undefined && !this.#visited.has(file)) {
       this.#add({ file, kind: 'import', byTsx: false }, from, { isFirst: false, isKnown: false });
@@ -270,15 +278,42 @@ export class EvaluationWalk {
 
   /** The place in Node's reports of the first own module that some calls name. */
   #firstNamed(calls: readonly CallIn[]): number {
-    const files = calls.flatMap(({ specifier, from }) => (specifier && this.#fileOf(specifier, from)) || []);
+    const files = calls.flatMap(
+      ({ specifier, from, form }) => (specifier && this.#fileOf(specifier, from, form)) || [],
+    );
     return Math.min(...files.flatMap((file) => (isPackageFile(file) ? [] : (this.#early.get(file) ?? []))));
   }
 
-  #fileOf(specifier: string, from: string): string | undefined {
+  #fileOf(specifier: string, from: string, form: ImportCall['form']): string | undefined {
     if (isBuiltin(specifier)) return undefined;
     if (isPath(specifier)) return fileOfPath(specifier, from);
     const candidates = this.#options.entriesOf(specifier, from);
-    return candidates.find((file) => this.#loadedModule(file) ?? !isPackageFile(file)) ?? candidates[0];
+    const isForRequire = this.#isForRequire(from, form === 'require');
+    return (
+      this.#entryOf(candidates, isForRequire, (each) => this.#loadedModule(each)) ??
+      candidates.at(isForRequire ? -1 : 0)
+    );
+  }
+
+  #isForRequire(from: string, isRequired: boolean): boolean {
+    return isRequired || this.#compiled.has(from);
+  }
+
+  /**
+   * Which file of a package a module gets, if the application has loaded it: a package may have one for `import` and one for
+   * `require`. Node may know a condition for `import` that paster does not know: then it has reported the other file.
+   */
+  #entryOf(
+    candidates: readonly string[],
+    isForRequire: boolean,
+    loadedModule: (file: string) => LoadedModule | undefined,
+  ): string | undefined {
+    const kind = isForRequire ? 'require' : 'import';
+    return (isForRequire ? candidates.toReversed() : candidates).find((file, index) => {
+      const loaded = loadedModule(file);
+      // tsx may compile the module to CommonJS.
+      return !isPackageFile(file) || (loaded && (index === 0 || loaded.kind === kind || this.#isByTsx));
+    });
   }
 
   #loadedModule(file: string): LoadedModule | undefined {

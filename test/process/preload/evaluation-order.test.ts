@@ -215,6 +215,43 @@ describe('the order of packages', () => {
     expect(order(directory, 'app.ts')).toEqual(['b', 'a*']);
   });
 
+  describe('a package with an entry for import and one for require', () => {
+    const FILES = {
+      ...PACKAGES,
+      'node_modules/d/package.json': '{"name": "d", "exports": {"import": "./import.js", "require": "./require.cjs"}}',
+      'node_modules/d/import.js': '',
+      'node_modules/d/require.cjs': '',
+      'own.cjs': 'start(); require("d");',
+    };
+    const entries = (directory: string, loaded: Readonly<Record<string, 'import' | 'require'>>) => {
+      const packages = new Map(
+        Object.entries({ 'a/index.js': 'import' as const, ...loaded }).map(([name, kind]) => {
+          const file = join(directory, 'node_modules', name);
+          return [file, { file, kind, byTsx: false }];
+        }),
+      );
+      const app = { file: join(directory, 'app.js'), kind: 'import' as const, byTsx: false };
+      const loads = { modules: [app], evaluated: 1 };
+      const { units } = new EvaluationOrder().units({ loads, packages, isLoaded: () => true });
+      return units.map(({ file, isKnown }) => `${file.slice(directory.length + 14)}${isKnown ? '' : '?'}`);
+    };
+
+    test('has a place for each of them', () => {
+      const directory = project({ ...FILES, 'app.js': 'import "./own.cjs"; import "a"; import "d";' });
+      const loaded = { 'd/import.js': 'import', 'd/require.cjs': 'require' } as const;
+      expect(entries(directory, loaded)).toEqual(['d/require.cjs', 'a/index.js', 'd/import.js']);
+    });
+
+    test('is unknown where a module asks for the entry that was not loaded', () => {
+      const directory = project({ ...FILES, 'app.js': 'import "d"; import "./own.cjs"; import "a";' });
+      expect(entries(directory, { 'd/require.cjs': 'require' })).toEqual([
+        'd/import.js?',
+        'd/require.cjs',
+        'a/index.js',
+      ]);
+    });
+  });
+
   test('what a module requires after an await has no certain place, nor has what comes after it', () => {
     const directory = project({
       ...PACKAGES,
