@@ -176,7 +176,7 @@ describe('NODE_OPTIONS', () => {
 
   test('gets a warning without workers, because it comes too late', async () => {
     const program = await serve(['etc/x.ini'], { cwd: project(options(1)), env: OUTER });
-    await program.says(/NODE_OPTIONS of the INI file has no effect on one process/);
+    await program.says(/NODE_OPTIONS of the INI file has no effect without workers/);
   });
 });
 
