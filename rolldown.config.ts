@@ -167,7 +167,7 @@ const main: RolldownOptions = {
       ],
     },
   },
-  plugins: [withoutFacades(), withoutNamespaces(), withoutLeftovers()],
+  plugins: [withoutFacades(), withoutLeftovers()],
 };
 
 export default defineConfig([
@@ -220,29 +220,6 @@ function withoutFacades(): Plugin {
         );
       }
       for (const name of facades.keys()) delete bundle[name];
-    },
-  };
-}
-
-/** An import of one of Node's modules: the default export, and names. */
-const BUILTIN = /^import (?:(\w+)(?:, )?)?(?:\{ ([^}]+) \} )?from ("node:[^"]+");$/gm;
-
-/**
- * Lets the files that every process loads first take Node's modules without importing them: Node reads all exports for the
- * namespace of an import, and reading those of node:fs loads its streams. That takes a millisecond of `loadApp`.
- */
-function withoutNamespaces(): Plugin {
-  return {
-    name: 'paster:without-namespaces',
-    generateBundle(_options, bundle) {
-      for (const file of ['base.js', 'load.js']) {
-        const chunk = bundle[file];
-        if (chunk?.type !== 'chunk') continue;
-        chunk.code = chunk.code.replace(BUILTIN, (_line, whole?: string, names?: string, module?: string) => {
-          const targets = [whole, names && `{ ${names.replaceAll(' as ', ': ')} }`].filter(Boolean);
-          return targets.map((target) => `const ${target} = process.getBuiltinModule(${module});`).join('\n');
-        });
-      }
     },
   };
 }

@@ -156,8 +156,4 @@ describe('the bundle', () => {
     expect([...loadedWith('servers/http/server.js')]).not.toContain('exchange.js');
     expect([...loadedWith('worker.js')].filter((file) => /error-page|welcome/.test(file))).toEqual([]);
   });
-
-  test.each(['base.js', 'load.js'])('%s imports no module of Node, whose namespace would take time', (file) => {
-    expect(readFileSync(join(ROOT, 'dist', file), 'utf8')).not.toMatch(/from "node:/);
-  });
 });
