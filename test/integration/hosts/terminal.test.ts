@@ -116,7 +116,9 @@ test.each([
   const url = await urlOf(program);
   const pid = Number((await program.says(/PID (\d+)/))[1]);
   process.kill(pid, 'SIGHUP');
-  await program.says(args.length > 0 ? /configuration and code reloaded in/ : /HUP: a server without workers cannot reload/);
+  await program.says(
+    args.length > 0 ? /configuration and code reloaded in/ : /HUP: a server without workers cannot reload/,
+  );
   expect((await fetch(url)).status).toBe(200);
   await program.kill('SIGKILL');
   await eventually(() => !isAlive(pid));
