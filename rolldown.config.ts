@@ -81,7 +81,7 @@ const main: RolldownOptions = {
         {
           name: 'parts',
           test: modules(
-            'config/setting',
+            'config/settings/setting',
             'deploy/sections/application-settings',
             'deploy/sections/setting-paths',
             'deploy/validate',

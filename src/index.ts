@@ -22,9 +22,9 @@ export {
 export { showRequest } from './apps/test.ts';
 export { type SlowUploadOptions, slowUpload } from './apps/test-slow.ts';
 export { type UrlMapOptions, urlMap } from './apps/urlmap.ts';
-export { asBool, asInt, asList } from './config/convert.ts';
 export { type DebugFlags, debugFlags } from './config/debug.ts';
-export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini.ts';
+export { type IniDocument, type IniEntry, type IniSection, parseIni } from './config/ini/ini.ts';
+export { asBool, asInt, asList } from './config/settings/convert.ts';
 export type { Loader } from './deploy/compose.ts';
 export {
   type AppConfig,

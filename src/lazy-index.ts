@@ -5,9 +5,9 @@
 import type * as Api from './index.ts';
 import { requireOwn } from './own-files.ts';
 
-export { asBool, asInt, asList } from './config/convert.ts';
 export { debugFlags } from './config/debug.ts';
-export { parseIni } from './config/ini.ts';
+export { parseIni } from './config/ini/ini.ts';
+export { asBool, asInt, asList } from './config/settings/convert.ts';
 export { appConfig, configureLogging, loadApp, loadFilter, loadServer } from './deploy/load.ts';
 export { ConfigError, ErrorList, PasterError, RunError, UsageError } from './errors.ts';
 

@@ -3,7 +3,7 @@
  * and clients cope with a slow application.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/setting.ts';
+import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/settings/setting.ts';
 import { errorCode } from '../errors.ts';
 import { htmlPage } from '../http/html.ts';
 import type { App, Settings } from '../protocol/types.ts';

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { debugFlags } from '../config/debug.ts';
-import { defineSettings, otherSettings, type SettingsOf, text } from '../config/setting.ts';
+import { defineSettings, otherSettings, type SettingsOf, text } from '../config/settings/setting.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
 import { sendPlainText } from '../http/error-response.ts';

@@ -2,9 +2,10 @@
  * `paster exe`: runs an INI file as a program. Its first line is `#!/usr/bin/env -S paster exe`, and its section [exe] names
  * the command and its options, as in PasteScript.
  */
-import { asBool, asList } from '../config/convert.ts';
-import { type IniDocument, readIni } from '../config/ini.ts';
+
+import { type IniDocument, readIni } from '../config/ini/ini.ts';
 import { didYouMean, nearest } from '../config/nearest.ts';
+import { asBool, asList } from '../config/settings/convert.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { type ViewedEntry, viewDocument } from '../deploy/inspect/document-view.ts';
 import { ConfigError, type Location, locate } from '../errors.ts';

@@ -3,7 +3,7 @@
  * (tornado.web.Application, "debug" and the settings after it), and each of them overrides `debug`.
  */
 import { ConfigError } from '../errors.ts';
-import { asBool } from './convert.ts';
+import { asBool } from './settings/convert.ts';
 
 /** Settings for development, read from the global configuration. */
 export interface DebugFlags {

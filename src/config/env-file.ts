@@ -6,8 +6,8 @@ import { ConfigError, errorCode, errorMessage, type Location } from '../errors.t
 import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
 import { requireOwn } from '../own-files.ts';
-import { referTo } from './interpolate.ts';
-import type { SettingType } from './setting.ts';
+import { referTo } from './ini/interpolate.ts';
+import type { SettingType } from './settings/setting.ts';
 
 export type Variables = Readonly<Record<string, string>>;
 

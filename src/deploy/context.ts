@@ -2,7 +2,7 @@
  * The result of resolving a configuration: the factories with their settings, and how parts wrap each other. Contexts are
  * plain values that can be printed and checked; compose.ts builds objects from them.
  */
-import type { IniEntry } from '../config/ini.ts';
+import type { IniEntry } from '../config/ini/ini.ts';
 import type { Location } from '../errors.ts';
 import type { Settings } from '../protocol/types.ts';
 import type { FactoryKind, PartKind } from './part-kinds.ts';

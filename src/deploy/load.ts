@@ -1,5 +1,5 @@
 /** The loading functions of the public API: an application, a filter, a server, a configuration, logging. */
-import { type IniDocument, readIni } from '../config/ini.ts';
+import { type IniDocument, readIni } from '../config/ini/ini.ts';
 import type { App, Filter, Settings } from '../protocol/types.ts';
 import { fromWorkingDirectory, workingDirectory } from '../working-directory.ts';
 import { createApp, createFilter, filterWithLifecycle } from './compose.ts';

@@ -1,7 +1,7 @@
 /** Applies or checks the logging sections of an INI file. */
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { IniDocument } from '../config/ini.ts';
+import type { IniDocument } from '../config/ini/ini.ts';
 import { ConfigError, ErrorList } from '../errors.ts';
 import type { FileUser } from '../files/user-files.ts';
 import { applyLogging } from '../logging/configure.ts';

@@ -1,6 +1,6 @@
 /** The declarations of settings that factories carry: those of paster's own parts, and Standard Schemas of others. */
 import { join, sep } from 'node:path';
-import type { SettingsSchema } from '../config/setting.ts';
+import type { SettingsSchema } from '../config/settings/setting.ts';
 import { PACKAGE_ROOT } from '../own-files.ts';
 import type { Settings } from '../protocol/types.ts';
 import type { FactoryContext } from './context.ts';

@@ -1,5 +1,5 @@
 /** The state of one load across all its files: the caller's globals, the documents read, the warnings. */
-import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
+import { type IniDocument, type IniEntry, readIni } from '../config/ini/ini.ts';
 import { formatLocation, type Location, printableLine } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Settings } from '../protocol/types.ts';

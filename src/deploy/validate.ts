@@ -1,5 +1,5 @@
 /** Validates a section's settings with the schema of its factory, if it has one. */
-import type { SettingsSchema } from '../config/setting.ts';
+import type { SettingsSchema } from '../config/settings/setting.ts';
 import { ConfigError, ErrorList, errorMessage, type PasterError, RunError } from '../errors.ts';
 import { concealed, isSecretSetting, secretsOf } from '../secrets.ts';
 import type { Context, FactoryContext } from './context.ts';

@@ -1,6 +1,6 @@
 /** The environment variables that a deployment needs: those that its INI file refers to, and its files of variables. */
 import { readEnvFile } from '../config/env-file.ts';
-import type { IniSection } from '../config/ini.ts';
+import type { IniSection } from '../config/ini/ini.ts';
 import type { Context } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/inspect/outline.ts';
 import { kindOfSection } from '../deploy/part-kinds.ts';

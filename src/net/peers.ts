@@ -4,8 +4,8 @@
  * permissions of its file.
  */
 import { BlockList, isIP } from 'node:net';
-import { asList } from '../config/convert.ts';
-import type { SettingType } from '../config/setting.ts';
+import { asList } from '../config/settings/convert.ts';
+import type { SettingType } from '../config/settings/setting.ts';
 import { ConfigError } from '../errors.ts';
 import { type Address, formatAddress, isLoopback } from './address.ts';
 

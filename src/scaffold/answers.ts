@@ -1,7 +1,7 @@
 /** The values of template variables: from the command line or a file of answers, from questions, or the defaults. */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { readIni } from '../config/ini.ts';
+import { readIni } from '../config/ini/ini.ts';
 import { didYouMean, nearest } from '../config/nearest.ts';
 import { settingsOf } from '../deploy/context.ts';
 import { ConfigError, UsageError } from '../errors.ts';

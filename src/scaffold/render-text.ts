@@ -4,7 +4,7 @@
  * but the tag of a section is removed. Nothing is evaluated.
  */
 
-import type { Declarations, Setting } from '../config/setting.ts';
+import type { Declarations, Setting } from '../config/settings/setting.ts';
 import { ConfigError, type Location } from '../errors.ts';
 
 /** Values by the names of variables. */

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, relative, resolve } from 'node:path';
-import { type IniDocument, type IniEntry, readIni } from '../config/ini.ts';
+import { type IniDocument, type IniEntry, readIni } from '../config/ini/ini.ts';
 import { didYouMean } from '../config/nearest.ts';
 import { CREATE_TEMPLATE, listPoints, type Point } from '../deploy/inspect/points.ts';
 import { ConfigError, type Location, type PasterError, UsageError } from '../errors.ts';

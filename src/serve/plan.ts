@@ -3,8 +3,8 @@
  * command line named.
  */
 import { dirname, resolve } from 'node:path';
-import { escapedWords } from '../config/convert.ts';
 import { nearest } from '../config/nearest.ts';
+import { escapedWords } from '../config/settings/convert.ts';
 import { warnOfLocalClients } from '../deploy/check/local-clients.ts';
 import { createSectionApp } from '../deploy/compose.ts';
 import type { Context } from '../deploy/context.ts';

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server as NetServer, Socket } from 'node:net';
-import type { SettingValues } from '../config/setting.ts';
+import type { SettingValues } from '../config/settings/setting.ts';
 import { type GatewayExchange, requestDispatcher } from '../gateway/exchange.ts';
 import type { Logger } from '../log.ts';
 import { meter } from '../metrics/meter.ts';

@@ -18,7 +18,7 @@ import {
   seconds,
   size,
   text,
-} from '../../src/config/setting.ts';
+} from '../../src/config/settings/setting.ts';
 import { processSettings } from '../../src/deploy/server/server-settings.ts';
 import { transloggerSettings } from '../../src/filters/logging/translogger.ts';
 import { fastcgiSettings } from '../../src/servers/fastcgi/server.ts';

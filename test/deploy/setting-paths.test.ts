@@ -2,7 +2,7 @@
 import { mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Setting } from '../../src/config/setting.ts';
+import type { Setting } from '../../src/config/settings/setting.ts';
 import { factoryContext, loadTarget } from '../../src/deploy/compose.ts';
 import { loadContext } from '../../src/deploy/load.ts';
 import { KINDS, type PartKind } from '../../src/deploy/part-kinds.ts';

@@ -8,7 +8,7 @@ import { parseAst } from 'rolldown/parseAst';
 import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { COMMANDS } from '../../src/commands/command-line/command-table.ts';
-import { parseIni } from '../../src/config/ini.ts';
+import { parseIni } from '../../src/config/ini/ini.ts';
 import { checkFile } from '../../src/deploy/check/check.ts';
 import { factoryContext, loadTarget } from '../../src/deploy/compose.ts';
 import { checkConnect } from '../../src/deploy/connect/options.ts';

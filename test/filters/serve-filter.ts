@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'vitest';
-import type { Declarations, SettingsSchema, SettingValues } from '../../src/config/setting.ts';
+import type { Declarations, SettingsSchema, SettingValues } from '../../src/config/settings/setting.ts';
 import { callApp } from '../../src/http/error-response.ts';
 import { lineLogger } from '../../src/log.ts';
 import { applyFilter } from '../../src/protocol/filter.ts';

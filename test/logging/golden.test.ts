@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { parseIni } from '../../src/config/ini.ts';
+import { parseIni } from '../../src/config/ini/ini.ts';
 import { configureLogging } from '../../src/deploy/load.ts';
 import { TimedRotation } from '../../src/logging/output/rotation.ts';
 import { TextFormatter } from '../../src/logging/python/formatter.ts';

@@ -3,7 +3,13 @@
  * 404: for example, static files first and then the application.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings, otherSettings, type SettingsOf, type SettingType, size } from '../../config/setting.ts';
+import {
+  defineSettings,
+  otherSettings,
+  type SettingsOf,
+  type SettingType,
+  size,
+} from '../../config/settings/setting.ts';
 import type { Loader } from '../../deploy/compose.ts';
 import { ConfigError } from '../../errors.ts';
 import { refuseBody } from '../../http/error-response.ts';

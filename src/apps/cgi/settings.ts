@@ -1,6 +1,6 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
 import { delimiter } from 'node:path';
-import { asLines } from '../../config/convert.ts';
+import { asLines } from '../../config/settings/convert.ts';
 import {
   bool,
   defineSettings,
@@ -11,7 +11,7 @@ import {
   type SettingType,
   seconds,
   text,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { existingDirectory } from '../../files/existing-path.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';

@@ -4,7 +4,7 @@
  * fails.
  */
 import { debugFlags } from '../../config/debug.ts';
-import { defineSettings, functionList, type SettingsOf, seconds } from '../../config/setting.ts';
+import { defineSettings, functionList, type SettingsOf, seconds } from '../../config/settings/setting.ts';
 import { loadFunction } from '../../deploy/modules/module-target.ts';
 import { errorMessage } from '../../errors.ts';
 import { type MountedRequest, toOriginForm } from '../../http/mount.ts';

@@ -1,5 +1,5 @@
 /** `npm:paster#metrics`: the counts of the whole server, all its workers together, for Prometheus. */
-import { defineSettings, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import { certificatesOf } from '../../metrics/certificates.ts';
 import {
   type Counts,

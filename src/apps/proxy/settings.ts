@@ -2,9 +2,18 @@
  * `npm:paster#proxy` (`egg:Paste#proxy`) and `npm:paster#transparent_proxy` (`egg:Paste#transparent_proxy`): the applications
  * of an INI file, and their settings.
  */
-import { asList } from '../../config/convert.ts';
+
 import { debugFlags } from '../../config/debug.ts';
-import { defineSettings, list, oneOf, type SettingsOf, type SettingType, seconds, text } from '../../config/setting.ts';
+import { asList } from '../../config/settings/convert.ts';
+import {
+  defineSettings,
+  list,
+  oneOf,
+  type SettingsOf,
+  type SettingType,
+  seconds,
+  text,
+} from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import { TOKEN } from '../../http/request-headers.ts';
 import type { App, Settings } from '../../protocol/types.ts';

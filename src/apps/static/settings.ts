@@ -9,7 +9,7 @@ import {
   path,
   type SettingsOf,
   type SettingType,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { existingDirectory, existingFile } from '../../files/existing-path.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';

@@ -1,6 +1,6 @@
 /** `paster config`: shows an INI file as the loader sees it, or what it composes to as a tree or a page. */
 import { basename } from 'node:path';
-import { type IniDocument, readIni } from '../../config/ini.ts';
+import { type IniDocument, readIni } from '../../config/ini/ini.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { type DocumentView, type ViewedEntry, viewDocument } from '../../deploy/inspect/document-view.ts';
 import { hideSecrets, showSecrets } from '../../deploy/inspect/secret-settings.ts';

@@ -1,7 +1,7 @@
 /** Warns of patterns of `reload_files` that match no file: they may be misspelt, or relative to another directory. */
 
-import { ESCAPED_WORD } from '../../config/convert.ts';
-import type { IniDocument, IniEntry } from '../../config/ini.ts';
+import type { IniDocument, IniEntry } from '../../config/ini/ini.ts';
+import { ESCAPED_WORD } from '../../config/settings/convert.ts';
 import { type Context, sectionPlace, sectionPrefix } from '../../deploy/context.ts';
 import { RELOAD_FILES } from '../../deploy/sections/section-config.ts';
 import type { LoadSession } from '../../deploy/session.ts';

@@ -8,7 +8,7 @@ import { delimiter, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineSettings, type SettingsOf, seconds } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf, seconds } from '../../config/settings/setting.ts';
 import { ConfigError, errorCode, errorMessage, RunError } from '../../errors.ts';
 import { isExistingFile } from '../../files/existing-path.ts';
 import { consoleLogger } from '../../logging/configure.ts';

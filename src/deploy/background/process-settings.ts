@@ -13,7 +13,7 @@ import {
   type SettingsSchema,
   seconds,
   text,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { ConfigError, locate } from '../../errors.ts';
 import { findUser, groupId } from '../../files/passwd.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';

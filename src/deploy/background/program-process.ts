@@ -1,7 +1,7 @@
 /** `program:./worker.js`: runs an unchanged program of Node that serves nothing. */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineSettings, oneOf, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, oneOf, type SettingsOf } from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { runMain } from '../modules/run-main.ts';

@@ -1,6 +1,6 @@
 /** `request = POST /internal/cleanup`: a task that sends a request to the application, without a socket. */
 import { METHODS } from 'node:http';
-import { defineSettings, type SettingsOf, type SettingType, text } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf, type SettingType, text } from '../../config/settings/setting.ts';
 import { RunError } from '../../errors.ts';
 import { inject } from '../../gateway/inject.ts';
 import { partLogger } from '../../log.ts';

@@ -7,7 +7,7 @@ import {
   type SettingsOf,
   type SettingType,
   seconds,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
 import { validateWith } from '../validate.ts';

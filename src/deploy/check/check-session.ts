@@ -1,5 +1,5 @@
 /** A load session that collects errors instead of throwing the first one. */
-import type { IniEntry } from '../../config/ini.ts';
+import type { IniEntry } from '../../config/ini/ini.ts';
 import { ErrorList, type Location, PasterError } from '../../errors.ts';
 import { LoadSession } from '../session.ts';
 

@@ -3,7 +3,7 @@
  * It calls no factories, except those of built-in servers and of other built-in parts that only read their settings.
  */
 import { dirname } from 'node:path';
-import type { IniDocument } from '../../config/ini.ts';
+import type { IniDocument } from '../../config/ini/ini.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';

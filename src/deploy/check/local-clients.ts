@@ -1,5 +1,5 @@
 /** Warns of filters that admit local clients by address behind a local proxy, where every client seems to be local. */
-import { asList } from '../../config/convert.ts';
+import { asList } from '../../config/settings/convert.ts';
 import { isLoopback } from '../../net/address.ts';
 import type { Context, FactoryContext } from '../context.ts';
 import { placeOfKey } from '../context.ts';

@@ -4,8 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { asList } from '../../config/convert.ts';
-import type { SettingsSchema } from '../../config/setting.ts';
+import { asList } from '../../config/settings/convert.ts';
+import type { SettingsSchema } from '../../config/settings/setting.ts';
 import { type Location, type PasterError, RunError } from '../../errors.ts';
 import type { Address } from '../../net/address.ts';
 import { toApp } from '../../protocol/app.ts';

@@ -2,7 +2,7 @@
  * The settings of a part as rows of a table: from paster's own declarations, or from the JSON Schema that a Standard Schema
  * can give (https://standardschema.dev/json-schema), as far as it fits a table.
  */
-import { acceptedNames, type Declarations } from '../../config/setting.ts';
+import { acceptedNames, type Declarations } from '../../config/settings/setting.ts';
 import type { StandardSchema } from '../schema.ts';
 
 /** A declared setting; `allowed` and `help` are empty if they are not declared. */

@@ -1,5 +1,5 @@
 /** The values of an INI file: every section with [DEFAULT] merged in, interpolated or raw, and the errors. */
-import type { IniDocument, IniEntry, IniSection } from '../../config/ini.ts';
+import type { IniDocument, IniEntry, IniSection } from '../../config/ini/ini.ts';
 import { ConfigError, type Location } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { SectionScope } from '../sections/section-scope.ts';

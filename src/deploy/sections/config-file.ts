@@ -3,8 +3,8 @@
  * ConfigLoader). Comments with "Departure" mark the differences.
  */
 import { dirname } from 'node:path';
-import { asList } from '../../config/convert.ts';
-import type { IniSection } from '../../config/ini.ts';
+import type { IniSection } from '../../config/ini/ini.ts';
+import { asList } from '../../config/settings/convert.ts';
 import { ConfigError, type Location, locate } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import {

@@ -1,5 +1,5 @@
 /** Finds the section for a name (paste.deploy.loadwsgi, `find_config_section`), and misspelt section names. */
-import type { IniDocument, IniSection } from '../../config/ini.ts';
+import type { IniDocument, IniSection } from '../../config/ini/ini.ts';
 import { nearest } from '../../config/nearest.ts';
 import { isSpace, pythonStrip } from '../../config/whitespace.ts';
 import { ConfigError, type Location } from '../../errors.ts';

@@ -1,5 +1,5 @@
 /** Reads one section: globals, `set`, `get` and local keys, separated as Paste Deploy's ConfigLoader does. */
-import type { IniEntry, IniSection } from '../../config/ini.ts';
+import type { IniEntry, IniSection } from '../../config/ini/ini.ts';
 import { didYouMean } from '../../config/nearest.ts';
 import { pythonStrip } from '../../config/whitespace.ts';
 import { ConfigError } from '../../errors.ts';

@@ -3,14 +3,14 @@
  * file, and the caller's globals, which override all.
  */
 import { dirname } from 'node:path';
-import type { IniDocument, IniEntry, IniSection } from '../../config/ini.ts';
+import type { IniDocument, IniEntry, IniSection } from '../../config/ini/ini.ts';
 import {
   type Interpolated,
   interpolate,
   referenceEnvironment,
   type Scope,
   type ScopeValue,
-} from '../../config/interpolate.ts';
+} from '../../config/ini/interpolate.ts';
 import type { Location } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { settingsOf } from '../context.ts';

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute, relative, resolve } from 'node:path';
-import type { Declarations } from '../../config/setting.ts';
+import type { Declarations } from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { fromWorkingDirectory, workingDirectory } from '../../working-directory.ts';

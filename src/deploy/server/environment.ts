@@ -6,8 +6,8 @@
 import { dirname } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
 import { applySettingVariables, mergeVariables, readEnvFile, type Variables } from '../../config/env-file.ts';
-import type { IniDocument, IniEntry } from '../../config/ini.ts';
-import { defineSettings } from '../../config/setting.ts';
+import type { IniDocument, IniEntry } from '../../config/ini/ini.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
 import { ConfigError, errorMessage, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { workingDirectory } from '../../working-directory.ts';

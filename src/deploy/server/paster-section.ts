@@ -1,6 +1,6 @@
 /** The section `[paster]`: what `paster serve` does with an INI file. */
 import { didYouMean } from '../../config/nearest.ts';
-import { defineSettings, list, type SettingType } from '../../config/setting.ts';
+import { defineSettings, list, type SettingType } from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import { findSection } from '../sections/find-section.ts';
 import { SectionScope } from '../sections/section-scope.ts';

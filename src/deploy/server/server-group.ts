@@ -1,6 +1,6 @@
 /** Several servers with one application and one set of processes: which they are, and whether they go together. */
 import { isDeepStrictEqual } from 'node:util';
-import { acceptedNames } from '../../config/setting.ts';
+import { acceptedNames } from '../../config/settings/setting.ts';
 import { ConfigError, type PasterError, UsageError } from '../../errors.ts';
 import { type Address, formatAddress } from '../../net/address.ts';
 import { placeOfKey, sectionPlace, sectionPrefix } from '../context.ts';

@@ -2,7 +2,7 @@
  * Validates a `[server:*]` section: the settings that every server has together with those of this server, so that a mistyped
  * name is compared with all names. Says which addresses the section means.
  */
-import { acceptedNames, type Declarations, defineSettings } from '../../config/setting.ts';
+import { acceptedNames, type Declarations, defineSettings } from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import { plainPath } from '../../files/existing-path.ts';
 import { type Address, parseAddress, type UnixAddress } from '../../net/address.ts';

@@ -2,8 +2,9 @@
  * The settings that every `[server:*]` has: where it listens and how many processes serve. Each server declares its own
  * settings itself.
  */
-import { wordsWithSpaces } from '../../config/convert.ts';
+
 import { variables } from '../../config/env-file.ts';
+import { wordsWithSpaces } from '../../config/settings/convert.ts';
 import {
   bool,
   defineSettings,
@@ -18,7 +19,7 @@ import {
   type SettingType,
   seconds,
   text,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';
 import { processes, type WorkersSetting, workersSetting } from './workers-setting.ts';

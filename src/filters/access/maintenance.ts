@@ -9,7 +9,7 @@ import {
   type SettingsOf,
   text,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { clientAddress } from '../../http/client-address.ts';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
 import { type Network, networks, Peers } from '../../net/peers.ts';

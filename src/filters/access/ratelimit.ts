@@ -10,7 +10,7 @@ import {
   type SettingsOf,
   type SettingType,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { clientAddress, clientKey } from '../../http/client-address.ts';
 import { type Network, networks, Peers } from '../../net/peers.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';

@@ -9,7 +9,7 @@ import {
   type SettingType,
   seconds,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { replaceResponse } from '../../http/response/response-interceptor.ts';
 import { isUnanswered } from '../../http/response/response-outcome.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';

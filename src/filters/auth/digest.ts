@@ -12,7 +12,7 @@ import {
   seconds,
   secret,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { setRemoteUser } from '../../http/remote-user.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';

@@ -3,7 +3,7 @@
  * CIDR blocks, values `user:role,role` as in Paste. IPv6 addresses belong in `grant`, because a colon ends a key.
  */
 import type { IncomingMessage } from 'node:http';
-import { asLines } from '../../config/convert.ts';
+import { asLines } from '../../config/settings/convert.ts';
 import {
   bool,
   defineSettings,
@@ -12,7 +12,7 @@ import {
   type SettingsOf,
   type SettingType,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { clientAddress } from '../../http/client-address.ts';
 import { type IdentifiedRequest, remoteUser, setRemoteRoles, setRemoteUser } from '../../http/remote-user.ts';
 import { Peers, parseNetwork } from '../../net/peers.ts';

@@ -1,6 +1,6 @@
 /** `npm:paster#printdebug` (`egg:Paste#printdebug`): prints each request and the head of its response, and changes neither. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings } from '../../config/setting.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
 import { statusText } from '../../http/error-response.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';

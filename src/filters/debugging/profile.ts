@@ -13,7 +13,7 @@ import {
   path,
   type SettingsOf,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { asError, errorMessage } from '../../errors.ts';
 import { fileInDirectory } from '../../files/existing-path.ts';
 import { writeText } from '../../files/user-files.ts';

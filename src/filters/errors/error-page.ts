@@ -13,7 +13,7 @@ import {
   type SettingsOf,
   text,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { causesOf } from '../../diagnostics/error-frames.ts';
 import { reportFailure } from '../../diagnostics/failure-reporter.ts';
 import { errorMessage, errorStack } from '../../errors.ts';

@@ -3,7 +3,7 @@
  * the error.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { defineSettings, otherSettings, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, otherSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { statusText } from '../../http/error-response.ts';
 import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';

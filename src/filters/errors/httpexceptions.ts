@@ -3,7 +3,7 @@
  * into the response of that status. Other errors are thrown on.
  */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { defineSettings } from '../../config/setting.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
 import { errorStack } from '../../errors.ts';
 import { catchErrors, respondWithError, statusText } from '../../http/error-response.ts';
 import { printableMessage } from '../../printable.ts';

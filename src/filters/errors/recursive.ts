@@ -3,7 +3,7 @@
  * include the response of another path in its own.
  */
 import type { IncomingMessage } from 'node:http';
-import { defineSettings } from '../../config/setting.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import type { Filter } from '../../protocol/types.ts';
 import { filterMountOf, forward, type Included, type IncludeOptions, include } from './internal-request.ts';

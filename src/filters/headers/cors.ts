@@ -3,7 +3,7 @@
  * preflight request, so this filter refuses upgrades for pages of an origin that is not allowed.
  */
 import type { IncomingMessage } from 'node:http';
-import { asList } from '../../config/convert.ts';
+import { asList } from '../../config/settings/convert.ts';
 import {
   bool,
   defineSettings,
@@ -13,7 +13,7 @@ import {
   type SettingsOf,
   type SettingType,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import { requestHost } from '../../http/request-headers.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';

@@ -4,7 +4,14 @@
  * becomes weak, and each write is flushed so that the client gets it without waiting for the next one.
  */
 import type { CompressionFilter } from 'compression';
-import { defineSettings, int, type OptionsOf, type SettingsOf, size, withDefaults } from '../../config/setting.ts';
+import {
+  defineSettings,
+  int,
+  type OptionsOf,
+  type SettingsOf,
+  size,
+  withDefaults,
+} from '../../config/settings/setting.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

@@ -10,7 +10,7 @@ import {
   type SettingsOf,
   text,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import type { ForwardingHeader } from '../../http/client-address.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../../http/mount.ts';

@@ -2,7 +2,7 @@
  * `npm:paster#proxy_headers`: takes the client's address, scheme and host from the headers of the proxies in front, as
  * Tornado's `xheaders`. Only the named proxies are trusted, by `proxy-addr`; from other peers these headers are removed.
  */
-import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
 import { overrideClient } from '../../http/override-client.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 import { accessFilter, plainRefusal } from '../access/access-decision.ts';

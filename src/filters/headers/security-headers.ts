@@ -8,7 +8,7 @@ import {
   type SettingsOf,
   type SettingType,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

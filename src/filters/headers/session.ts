@@ -2,7 +2,7 @@
  * `npm:paster#session`: `req.session`, an object stored in a signed cookie, by npm `cookie-session`. The client can read it
  * but cannot change it. All workers share the sessions, and sessions survive a restart.
  */
-import { asList } from '../../config/convert.ts';
+import { asList } from '../../config/settings/convert.ts';
 import {
   defineSettings,
   int,
@@ -13,7 +13,7 @@ import {
   secret,
   text,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

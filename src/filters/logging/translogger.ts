@@ -11,7 +11,7 @@ import {
   type SettingsOf,
   text,
   withDefaults,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { AMBIGUOUS, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
 import { REQUEST_ID_HEADER, requestId } from '../../http/request-headers.ts';

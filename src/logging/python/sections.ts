@@ -3,9 +3,16 @@
  * `[handlers]` and `[formatters]` list in `keys` what `[logger_*]`, `[handler_*]` and `[formatter_*]` describe. All errors
  * are found at once, and no file is opened.
  */
-import type { IniDocument, IniEntry, IniSection } from '../../config/ini.ts';
+import type { IniDocument, IniEntry, IniSection } from '../../config/ini/ini.ts';
 import { didYouMean, nearest } from '../../config/nearest.ts';
-import { bool, defineSettings, oneOf, type SettingsOf, type SettingsSchema, text } from '../../config/setting.ts';
+import {
+  bool,
+  defineSettings,
+  oneOf,
+  type SettingsOf,
+  type SettingsSchema,
+  text,
+} from '../../config/settings/setting.ts';
 import { ConfigError, type Location } from '../../errors.ts';
 import { ArgumentError, CallArguments } from './call-arguments.ts';
 import { type Formatter, JsonFormatter, TextFormatter } from './formatter.ts';

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseIni } from '../../config/ini.ts';
+import { parseIni } from '../../config/ini/ini.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { silentLogger } from '../../log.ts';
 import { openListener } from '../../net/listener.ts';

@@ -1,7 +1,7 @@
 /** The CGI server (RFC 3875): one request from the environment and standard input of this process, its response on standard output. */
 import { readFileSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { defineSettings, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import { withConvention } from '../../deploy/sections/application-settings.ts';
 import { ConfigError, RunError } from '../../errors.ts';
 import type { EnvironPairs } from '../../gateway/environ.ts';

@@ -9,7 +9,7 @@ import {
   type SettingsOf,
   type SettingType,
   seconds,
-} from '../../config/setting.ts';
+} from '../../config/settings/setting.ts';
 import { ConfigError } from '../../errors.ts';
 import { type Network, networks } from '../../net/peers.ts';
 

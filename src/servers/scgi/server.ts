@@ -1,6 +1,6 @@
 /** The SCGI server: one request for each connection. */
 import type { Server as NetServer } from 'node:net';
-import { defineSettings, type SettingsOf } from '../../config/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import { withConvention } from '../../deploy/sections/application-settings.ts';
 import { callApp } from '../../http/error-response.ts';
 import { silentLogger } from '../../log.ts';

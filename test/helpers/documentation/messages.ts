@@ -37,7 +37,7 @@ const ERRORS: Readonly<Record<string, number>> = {
 
 /** Files whose errors an error of the family quotes: the types of settings, and their parts. */
 const QUOTED =
-  /^(?:config\/(?:convert|env-file|setting)|deploy\/server\/workers-setting|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
+  /^(?:config\/(?:env-file|settings\/.*)|deploy\/server\/workers-setting|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
 
 const HOLE = '…';
 

@@ -1,7 +1,7 @@
 /** Lines end where Python's universal newlines end them, and an offset is located on its line. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LineCursor, Source } from '../../src/config/source.ts';
+import { LineCursor, Source } from '../../../src/config/ini/source.ts';
 
 const text = fc.string({
   unit: fc.constantFrom('a', 'b', '\n', '\r', '\r\n', '\x0b', '\x0c', '\x1c', '\x85', '\u2028'),

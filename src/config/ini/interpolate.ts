@@ -2,8 +2,8 @@
  * Interpolation of `%(name)s`, as configparser's BasicInterpolation, plus `%(ENV_NAME)s` for environment variables. The
  * caller supplies the values of names as a scope.
  */
-import { ConfigError, type Location } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { ConfigError, type Location } from '../../errors.ts';
+import { nearest } from '../nearest.ts';
 
 /** The value of a name: an entry of a file, or a text from elsewhere. */
 export interface ScopeValue {

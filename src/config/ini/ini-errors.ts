@@ -1,8 +1,8 @@
 /**
  * The errors of INI files: what is wrong, where, and what was probably meant. The parser decides what is an error.
  */
-import { ConfigError } from '../errors.ts';
-import { HIDDEN, isSecretSetting } from '../secrets.ts';
+import { ConfigError } from '../../errors.ts';
+import { HIDDEN, isSecretSetting } from '../../secrets.ts';
 import { DEFAULT_SECTION, type IniEntry, type IniSection } from './document.ts';
 import type { Source } from './source.ts';
 

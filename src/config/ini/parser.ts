@@ -10,7 +10,9 @@
  *   5. a `=` or `:` somewhere: a key and its value, divided by the first of them
  *   6. anything else is an error
  */
-import { type ConfigError, ErrorList } from '../errors.ts';
+import { type ConfigError, ErrorList } from '../../errors.ts';
+import { skipSpace, trimEnd } from '../whitespace.ts';
+import { DEFAULT_SECTION, type IniDocument, joinRows, ParsedEntry, ParsedSection } from './document.ts';
 import {
   duplicateKey,
   duplicateSection,
@@ -19,10 +21,8 @@ import {
   notAnEntry,
   tooManyErrors,
   tooManyParts,
-} from './config-errors.ts';
-import { DEFAULT_SECTION, type IniDocument, joinRows, ParsedEntry, ParsedSection } from './document.ts';
+} from './ini-errors.ts';
 import { LineCursor, type Source } from './source.ts';
-import { skipSpace, trimEnd } from './whitespace.ts';
 
 const NUMBER_SIGN = 0x23;
 const COLON = 0x3a;

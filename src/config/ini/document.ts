@@ -2,9 +2,9 @@
  * The content of an INI file, each piece with its place. Values are joined over their lines, but neither interpolated nor
  * inherited.
  */
-import type { Location } from '../errors.ts';
+import type { Location } from '../../errors.ts';
+import { skipSpace, trimEnd } from '../whitespace.ts';
 import { LineCursor, type Source } from './source.ts';
-import { skipSpace, trimEnd } from './whitespace.ts';
 
 /** A key with its value. */
 export interface IniEntry {

@@ -1,8 +1,8 @@
 /** Shared by the tests of the INI reader: catching its errors, finding a place in a text, and a plain scope. */
 
-import type { IniDocument, IniSection } from '../../src/config/ini.ts';
-import type { Scope, ScopeValue } from '../../src/config/interpolate.ts';
-import { ConfigError, ErrorList, type Location, type PasterError } from '../../src/errors.ts';
+import type { IniDocument, IniSection } from '../../../src/config/ini/ini.ts';
+import type { Scope, ScopeValue } from '../../../src/config/ini/interpolate.ts';
+import { ConfigError, ErrorList, type Location, type PasterError } from '../../../src/errors.ts';
 
 /** The errors that a function throws, as a list; any other kind of error is rethrown. */
 export function mistakesOf(run: () => unknown): PasterError[] {

@@ -2,7 +2,7 @@
  * Converters from text: those of Paste Deploy (paste.deploy.converters), with white space and digits as Python knows them, and
  * those for lines and for words with spaces.
  */
-import { isSpace, pythonStrip } from './whitespace.ts';
+import { isSpace, pythonStrip } from '../whitespace.ts';
 
 const TRUE = new Set(['true', 'yes', 'on', 'y', 't', '1']);
 const FALSE = new Set(['false', 'no', 'off', 'n', 'f', '0']);

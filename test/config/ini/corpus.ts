@@ -1,7 +1,7 @@
 /** The INI texts in test/data/ini, each with the result of CPython (see test/oracle/README.md). */
 import { readdirSync, readFileSync } from 'node:fs';
 
-const DATA = new URL('../data/ini/', import.meta.url);
+const DATA = new URL('../../data/ini/', import.meta.url);
 
 /** What Paste Deploy adds to [DEFAULT] before it reads a file; the oracle got the same. */
 export const FILE = '/srv/app/etc/config.ini';

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { parseIni } from '../../src/config/ini.ts';
+import { parseIni } from '../../../src/config/ini/ini.ts';
 
 const npmIni = createRequire(import.meta.url)('ini') as {
   parse(text: string): Record<string, Record<string, unknown>>;

@@ -1,8 +1,8 @@
 /** Each text of the corpus is read as CPython and Paste Deploy read it: values, order, interpolation, and the lines of errors. */
 import { describe, expect, test } from 'vitest';
-import { type IniDocument, type IniEntry, type IniSection, parseIni } from '../../src/config/ini.ts';
-import { interpolate } from '../../src/config/interpolate.ts';
-import type { PasterError } from '../../src/errors.ts';
+import { type IniDocument, type IniEntry, type IniSection, parseIni } from '../../../src/config/ini/ini.ts';
+import { interpolate } from '../../../src/config/ini/interpolate.ts';
+import type { PasterError } from '../../../src/errors.ts';
 import { BUILT_IN, type Case, corpus, FILE, type GoldenItem, handmadeTexts } from './corpus.ts';
 import { mistakesOf, scopeOf, textAt } from './reading.ts';
 

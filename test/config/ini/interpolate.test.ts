@@ -1,8 +1,8 @@
 /** Interpolation beyond what the oracle covers: environment variables, literal values, and error messages. */
 import { describe, expect, test } from 'vitest';
-import { parseIni } from '../../src/config/ini.ts';
-import { interpolate, type ScopeValue } from '../../src/config/interpolate.ts';
-import { ConfigError, formatError } from '../../src/errors.ts';
+import { parseIni } from '../../../src/config/ini/ini.ts';
+import { interpolate, type ScopeValue } from '../../../src/config/ini/interpolate.ts';
+import { ConfigError, formatError } from '../../../src/errors.ts';
 import { mistakesOf, scopeOf } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';

@@ -1,7 +1,7 @@
 /**
  * Lines and places in a text file: splits it at Python's universal newlines, and converts offsets to lines and columns.
  */
-import type { Location } from '../errors.ts';
+import type { Location } from '../../errors.ts';
 
 /**
  * Iterates over the lines of a text. LF, CR LF and a lone CR end a line; U+2028 and \x0b do not. After `advance`, the line

@@ -3,9 +3,9 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseIni, readIni } from '../../src/config/ini.ts';
-import { interpolate } from '../../src/config/interpolate.ts';
-import { ConfigError, formatError } from '../../src/errors.ts';
+import { parseIni, readIni } from '../../../src/config/ini/ini.ts';
+import { interpolate } from '../../../src/config/ini/interpolate.ts';
+import { ConfigError, formatError } from '../../../src/errors.ts';
 
 let directory: string;
 

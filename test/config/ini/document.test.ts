@@ -1,8 +1,8 @@
 /** Values know their places: for documents assembled from known pieces, each character is found where it was written. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type IniEntry, parseIni } from '../../src/config/ini.ts';
-import { pythonStrip } from '../../src/config/whitespace.ts';
+import { type IniEntry, parseIni } from '../../../src/config/ini/ini.ts';
+import { pythonStrip } from '../../../src/config/whitespace.ts';
 import { handmadeTexts } from './corpus.ts';
 import { mistakesOf, textAt } from './reading.ts';
 

@@ -3,10 +3,10 @@
  * the reference page use the declaration. A set of declarations is a Standard Schema (https://standardschema.dev), which
  * factories of other packages can have as `factory.settings` too.
  */
-import { errorMessage } from '../errors.ts';
-import { isSecretSetting } from '../secrets.ts';
+import { errorMessage } from '../../errors.ts';
+import { isSecretSetting } from '../../secrets.ts';
+import { nearest } from '../nearest.ts';
 import { asBool, asInt, asLines, asList, escapedWords, wordsWithSpaces } from './convert.ts';
-import { nearest } from './nearest.ts';
 
 /** Converts the text of a setting. `parse` throws an Error whose message completes `[section] key: ...`. */
 export interface SettingType<T> {

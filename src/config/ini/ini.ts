@@ -1,11 +1,11 @@
 /** Reads INI files: from a text, or from a file on disk. */
 import { readdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { ConfigError, errorCode, errorMessage } from '../errors.ts';
-import { readConfiguration } from '../files/user-files.ts';
-import { byteOrderMark } from './config-errors.ts';
+import { ConfigError, errorCode, errorMessage } from '../../errors.ts';
+import { readConfiguration } from '../../files/user-files.ts';
+import { nearest } from '../nearest.ts';
 import type { IniDocument } from './document.ts';
-import { nearest } from './nearest.ts';
+import { byteOrderMark } from './ini-errors.ts';
 import { IniParser } from './parser.ts';
 import { Source } from './source.ts';
 

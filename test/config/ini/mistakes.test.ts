@@ -1,7 +1,7 @@
 /** The messages about errors in an INI file: the place, what is wrong, and what was probably meant. */
 import { describe, expect, test } from 'vitest';
-import { parseIni } from '../../src/config/ini.ts';
-import { ConfigError, ErrorList, formatError } from '../../src/errors.ts';
+import { parseIni } from '../../../src/config/ini/ini.ts';
+import { ConfigError, ErrorList, formatError } from '../../../src/errors.ts';
 import { mistakesOf } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';
