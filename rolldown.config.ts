@@ -82,6 +82,7 @@ const main: RolldownOptions = {
           name: 'parts',
           test: modules(
             'config/settings/setting',
+            'config/settings/setting-types',
             'deploy/sections/application-settings',
             'deploy/sections/setting-paths',
             'deploy/validate',

@@ -1,5 +1,6 @@
 /** `npm:paster#redirect`: sends the client to another URL, with the rest of the path and the query or without. */
-import { bool, defineSettings, oneOf, type SettingsOf, text } from '../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../config/settings/setting.ts';
+import { bool, oneOf, text } from '../config/settings/setting-types.ts';
 import { ConfigError } from '../errors.ts';
 import { escapeHtml } from '../http/html.ts';
 import { isAtMount, type MountedRequest, toOriginForm } from '../http/mount.ts';

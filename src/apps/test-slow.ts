@@ -3,7 +3,8 @@
  * and clients cope with a slow application.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bool, defineSettings, int, type SettingsOf, seconds } from '../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../config/settings/setting.ts';
+import { bool, int, seconds } from '../config/settings/setting-types.ts';
 import { errorCode } from '../errors.ts';
 import { htmlPage } from '../http/html.ts';
 import type { App, Settings } from '../protocol/types.ts';

@@ -2,14 +2,8 @@
  * `npm:paster#test` (`egg:PasteScript#test`): shows the request as the application sees it, as a CGI environment, with every
  * server.
  */
-import {
-  bool,
-  defineSettings,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  withDefaults,
-} from '../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../config/settings/setting.ts';
+import { bool, oneOf } from '../config/settings/setting-types.ts';
 import { environFromRequest } from '../gateway/environ.ts';
 import { escapeHtml, htmlPage } from '../http/html.ts';
 import type { MountedRequest } from '../http/mount.ts';

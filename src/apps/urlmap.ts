@@ -5,7 +5,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { debugFlags } from '../config/debug.ts';
-import { defineSettings, otherSettings, type SettingsOf, text } from '../config/settings/setting.ts';
+import { defineSettings, otherSettings, type SettingsOf } from '../config/settings/setting.ts';
+import { text } from '../config/settings/setting-types.ts';
 import type { Loader } from '../deploy/compose.ts';
 import { ConfigError } from '../errors.ts';
 import { sendPlainText } from '../http/error-response.ts';

@@ -1,6 +1,7 @@
 /** `npm:paster#welcome`: a page that shows which sections of the INI file handled the request. */
 import type { IncomingMessage } from 'node:http';
-import { defineSettings, type SettingsOf, text } from '../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../config/settings/setting.ts';
+import { text } from '../config/settings/setting-types.ts';
 import { compositionHtml, compositionOf } from '../deploy/inspect/composition.ts';
 import type { OutlineNode } from '../deploy/inspect/outline.ts';
 import { loadContext } from '../deploy/load.ts';

@@ -1,5 +1,5 @@
 /** `paster serve`: the server of an INI file with its application. */
-import { seconds } from '../config/settings/setting.ts';
+import { seconds } from '../config/settings/setting-types.ts';
 import { errorMessage, UsageError } from '../errors.ts';
 import type { LogLevel } from '../log.ts';
 import { takeRole } from '../process/program/self-spawn.ts';

@@ -7,7 +7,7 @@ import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
 import { requireOwn } from '../own-files.ts';
 import { referTo } from './ini/interpolate.ts';
-import type { SettingType } from './settings/setting.ts';
+import type { SettingType } from './settings/setting-types.ts';
 
 export type Variables = Readonly<Record<string, string>>;
 

@@ -1,7 +1,7 @@
 /** Reads from an INI file what a web server or service manager needs to know: addresses, static files and limits. */
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { bool, seconds } from '../config/settings/setting.ts';
+import { bool, seconds } from '../config/settings/setting-types.ts';
 import type { Context } from '../deploy/context.ts';
 import { type LoadedServer, loadContext, loadServer } from '../deploy/load.ts';
 import { namesOfKind } from '../deploy/part-kinds.ts';

@@ -1,6 +1,6 @@
 /** Finds the static files, the health check and the body limit of a composed application. */
 import { resolve } from 'node:path';
-import { bool, int, list, oneOf, size } from '../config/settings/setting.ts';
+import { bool, int, list, oneOf, size } from '../config/settings/setting-types.ts';
 import { type Context, type FactoryContext, isComposite } from '../deploy/context.ts';
 import { innerContexts } from '../deploy/inspect/outline.ts';
 import { builtinPart } from '../deploy/modules/paste-names.ts';

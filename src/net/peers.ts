@@ -5,7 +5,7 @@
  */
 import { BlockList, isIP } from 'node:net';
 import { asList } from '../config/settings/convert.ts';
-import type { SettingType } from '../config/settings/setting.ts';
+import type { SettingType } from '../config/settings/setting-types.ts';
 import { ConfigError } from '../errors.ts';
 import { type Address, formatAddress, isLoopback } from './address.ts';
 

@@ -1,5 +1,6 @@
 /** The settings that FastCGI and SCGI share, and those of flup that have no meaning here. */
-import { type Declarations, int, seconds, text } from '../config/settings/setting.ts';
+import type { Declarations } from '../config/settings/setting.ts';
+import { int, seconds, text } from '../config/settings/setting-types.ts';
 import { applicationSettings } from '../deploy/sections/application-settings.ts';
 import { networks } from '../net/peers.ts';
 

@@ -3,13 +3,8 @@
  * 404: for example, static files first and then the application.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  defineSettings,
-  otherSettings,
-  type SettingsOf,
-  type SettingType,
-  size,
-} from '../../config/settings/setting.ts';
+import { defineSettings, otherSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { type SettingType, size } from '../../config/settings/setting-types.ts';
 import type { Loader } from '../../deploy/compose.ts';
 import { ConfigError } from '../../errors.ts';
 import { refuseBody } from '../../http/error-response.ts';

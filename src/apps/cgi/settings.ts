@@ -1,17 +1,8 @@
 /** `npm:paster#cgi` (`egg:Paste#cgi`) and `npm:paster#cgi_bin`: the applications of an INI file, and their settings. */
 import { delimiter } from 'node:path';
 import { asLines } from '../../config/settings/convert.ts';
-import {
-  bool,
-  defineSettings,
-  int,
-  path,
-  pathList,
-  type SettingsOf,
-  type SettingType,
-  seconds,
-  text,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { bool, int, path, pathList, type SettingType, seconds, text } from '../../config/settings/setting-types.ts';
 import { existingDirectory } from '../../files/existing-path.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';

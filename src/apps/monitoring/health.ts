@@ -4,7 +4,8 @@
  * fails.
  */
 import { debugFlags } from '../../config/debug.ts';
-import { defineSettings, functionList, type SettingsOf, seconds } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { functionList, seconds } from '../../config/settings/setting-types.ts';
 import { loadFunction } from '../../deploy/modules/module-target.ts';
 import { errorMessage } from '../../errors.ts';
 import { type MountedRequest, toOriginForm } from '../../http/mount.ts';

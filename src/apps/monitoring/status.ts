@@ -1,6 +1,7 @@
 /** `npm:paster#status`: the current state of the server, as a live page and as JSON. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings, type SettingsOf, seconds } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { seconds } from '../../config/settings/setting-types.ts';
 import { preferredType } from '../../http/request-headers.ts';
 import { meter } from '../../metrics/meter.ts';
 import { networks } from '../../net/peers.ts';

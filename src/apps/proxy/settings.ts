@@ -5,15 +5,8 @@
 
 import { debugFlags } from '../../config/debug.ts';
 import { asList } from '../../config/settings/convert.ts';
-import {
-  defineSettings,
-  list,
-  oneOf,
-  type SettingsOf,
-  type SettingType,
-  seconds,
-  text,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { list, oneOf, type SettingType, seconds, text } from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import { TOKEN } from '../../http/request-headers.ts';
 import type { App, Settings } from '../../protocol/types.ts';

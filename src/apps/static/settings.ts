@@ -1,15 +1,7 @@
 /** `npm:paster#static`, an application and a filter: the settings of an INI file. */
 import { debugFlags } from '../../config/debug.ts';
-import {
-  bool,
-  defineSettings,
-  int,
-  list,
-  oneOf,
-  path,
-  type SettingsOf,
-  type SettingType,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { bool, int, list, oneOf, path, type SettingType } from '../../config/settings/setting-types.ts';
 import { existingDirectory, existingFile } from '../../files/existing-path.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { type StaticFilesOptions, staticFiles, withStaticFiles } from './static-files.ts';

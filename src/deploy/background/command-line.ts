@@ -2,7 +2,7 @@
  * The words of a command, quoted as in a shell, but without a shell: no variables, no patterns, no pipes. A user who needs these
  * writes `sh -c '...'`.
  */
-import type { SettingType } from '../../config/settings/setting.ts';
+import type { SettingType } from '../../config/settings/setting-types.ts';
 
 /** A piece of a word: in single quotes, in double quotes, after a backslash, or plain. */
 const PIECE = /'([^']*)'|"((?:[^"\\]|\\[\s\S])*)"|\\([\s\S])|([^\s'"\\]+)/y;

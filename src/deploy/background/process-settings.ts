@@ -1,19 +1,8 @@
 /** The settings that every `[process:*]` has, which paster itself reads. What it runs declares its own settings. */
 import { existsSync } from 'node:fs';
 import { variables } from '../../config/env-file.ts';
-import {
-  acceptedNames,
-  bool,
-  defineSettings,
-  int,
-  path,
-  pathList,
-  patternList,
-  type SettingsOf,
-  type SettingsSchema,
-  seconds,
-  text,
-} from '../../config/settings/setting.ts';
+import { acceptedNames, defineSettings, type SettingsOf, type SettingsSchema } from '../../config/settings/setting.ts';
+import { bool, int, path, pathList, patternList, seconds, text } from '../../config/settings/setting-types.ts';
 import { ConfigError, locate } from '../../errors.ts';
 import { findUser, groupId } from '../../files/passwd.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';

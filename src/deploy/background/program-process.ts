@@ -1,7 +1,8 @@
 /** `program:./worker.js`: runs an unchanged program of Node that serves nothing. */
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineSettings, oneOf, type SettingsOf } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { oneOf } from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { runMain } from '../modules/run-main.ts';

@@ -1,6 +1,7 @@
 /** `request = POST /internal/cleanup`: a task that sends a request to the application, without a socket. */
 import { METHODS } from 'node:http';
-import { defineSettings, type SettingsOf, type SettingType, text } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { type SettingType, text } from '../../config/settings/setting-types.ts';
 import { RunError } from '../../errors.ts';
 import { inject } from '../../gateway/inject.ts';
 import { partLogger } from '../../log.ts';

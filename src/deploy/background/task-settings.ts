@@ -1,13 +1,7 @@
 /** The settings that every `[task:*]` has, which paster itself reads. */
 import { Cron } from 'croner';
-import {
-  acceptedNames,
-  defineSettings,
-  oneOf,
-  type SettingsOf,
-  type SettingType,
-  seconds,
-} from '../../config/settings/setting.ts';
+import { acceptedNames, defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { oneOf, type SettingType, seconds } from '../../config/settings/setting-types.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { type FactoryContext, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from '../context.ts';
 import { validateWith } from '../validate.ts';

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { bool, defineSettings, int, path, type SettingsOf, text } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { bool, int, path, text } from '../../config/settings/setting-types.ts';
 import { RunError } from '../../errors.ts';
 import { inject } from '../../gateway/inject.ts';
 import { partLogger, silentLogger } from '../../log.ts';

@@ -1,7 +1,8 @@
 /** `mount` and `environment`, settings of every application's section that paster itself reads. The factory does not get them. */
 import { variables } from '../../config/env-file.ts';
 import { nearest } from '../../config/nearest.ts';
-import { defineSettings, oneOf } from '../../config/settings/setting.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
+import { oneOf } from '../../config/settings/setting-types.ts';
 import { applyConvention, type MountConvention } from '../../http/mount.ts';
 import type { App } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';

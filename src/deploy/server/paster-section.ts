@@ -1,6 +1,7 @@
 /** The section `[paster]`: what `paster serve` does with an INI file. */
 import { didYouMean } from '../../config/nearest.ts';
-import { defineSettings, list, type SettingType } from '../../config/settings/setting.ts';
+import { defineSettings } from '../../config/settings/setting.ts';
+import { list, type SettingType } from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import { findSection } from '../sections/find-section.ts';
 import { SectionScope } from '../sections/section-scope.ts';

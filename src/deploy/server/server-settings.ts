@@ -5,9 +5,9 @@
 
 import { variables } from '../../config/env-file.ts';
 import { wordsWithSpaces } from '../../config/settings/convert.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import {
   bool,
-  defineSettings,
   int,
   list,
   movedPath,
@@ -15,11 +15,10 @@ import {
   oneOf,
   pathList,
   patternList,
-  type SettingsOf,
   type SettingType,
   seconds,
   text,
-} from '../../config/settings/setting.ts';
+} from '../../config/settings/setting-types.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';
 import { processes, type WorkersSetting, workersSetting } from './workers-setting.ts';

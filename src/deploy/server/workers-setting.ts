@@ -1,5 +1,5 @@
 /** The setting `workers`: how many processes serve, or between which bounds their number follows the load. */
-import { int, type SettingType } from '../../config/settings/setting.ts';
+import { int, type SettingType } from '../../config/settings/setting-types.ts';
 
 /** The number of workers follows the load between these bounds. */
 export interface WorkerRange {

@@ -1,6 +1,7 @@
 /** `npm:paster#bodylimit`: refuses bodies that are too large, by their Content-Length or when too many bytes have come. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings, type OptionsOf, type SettingsOf, size, withDefaults } from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { size } from '../../config/settings/setting-types.ts';
 import { CONTENT_TOO_LARGE, refuseBody, writeHead413 } from '../../http/error-response.ts';
 import { replaceResponse } from '../../http/response/response-interceptor.ts';
 import { isUnanswered } from '../../http/response/response-outcome.ts';

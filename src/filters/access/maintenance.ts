@@ -1,15 +1,7 @@
 /** `npm:paster#maintenance`: a page that says "back soon", shown by a setting or as long as a file exists. */
 import { existsSync } from 'node:fs';
-import {
-  bool,
-  defineSettings,
-  int,
-  type OptionsOf,
-  path,
-  type SettingsOf,
-  text,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, int, path, text } from '../../config/settings/setting-types.ts';
 import { clientAddress } from '../../http/client-address.ts';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
 import { type Network, networks, Peers } from '../../net/peers.ts';

@@ -3,14 +3,8 @@
  * process. With `workers = 4` a client that reaches all of them can send four times as many.
  */
 import type { ServerResponse } from 'node:http';
-import {
-  defineSettings,
-  int,
-  type OptionsOf,
-  type SettingsOf,
-  type SettingType,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { int, type SettingType } from '../../config/settings/setting-types.ts';
 import { clientAddress, clientKey } from '../../http/client-address.ts';
 import { type Network, networks, Peers } from '../../net/peers.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';

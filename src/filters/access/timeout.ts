@@ -1,15 +1,7 @@
 /** `npm:paster#timeout`: responds instead of the application if that takes too long. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import {
-  bool,
-  defineSettings,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  type SettingType,
-  seconds,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, oneOf, type SettingType, seconds } from '../../config/settings/setting-types.ts';
 import { replaceResponse } from '../../http/response/response-interceptor.ts';
 import { isUnanswered } from '../../http/response/response-outcome.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';

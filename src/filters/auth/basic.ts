@@ -1,7 +1,8 @@
 /** `npm:paster#auth_basic` (`egg:Paste#auth_basic`): asks for a name and a password (RFC 7617). */
 import { createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { defineSettings, type OptionsOf, path, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { path } from '../../config/settings/setting-types.ts';
 import { clientKey } from '../../http/client-address.ts';
 import { setRemoteUser } from '../../http/remote-user.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';

@@ -4,15 +4,8 @@
  */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import {
-  defineSettings,
-  type OptionsOf,
-  path,
-  type SettingsOf,
-  seconds,
-  secret,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { path, seconds, secret } from '../../config/settings/setting-types.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { setRemoteUser } from '../../http/remote-user.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';

@@ -5,14 +5,13 @@
 import type { IncomingMessage } from 'node:http';
 import { asLines } from '../../config/settings/convert.ts';
 import {
-  bool,
   defineSettings,
   type OptionsOf,
   otherSettings,
   type SettingsOf,
-  type SettingType,
   withDefaults,
 } from '../../config/settings/setting.ts';
+import { bool, type SettingType } from '../../config/settings/setting-types.ts';
 import { clientAddress } from '../../http/client-address.ts';
 import { type IdentifiedRequest, remoteUser, setRemoteRoles, setRemoteUser } from '../../http/remote-user.ts';
 import { Peers, parseNetwork } from '../../net/peers.ts';

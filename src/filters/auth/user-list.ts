@@ -1,7 +1,7 @@
 /** What Basic and Digest share: the realm, and users read from a setting or from a file as htpasswd and htdigest write it. */
 import { statSync } from 'node:fs';
 import { asLines } from '../../config/settings/convert.ts';
-import type { SettingType } from '../../config/settings/setting.ts';
+import type { SettingType } from '../../config/settings/setting-types.ts';
 import { ConfigError, errorMessage } from '../../errors.ts';
 import { existingFile } from '../../files/existing-path.ts';
 import { readConfiguration } from '../../files/user-files.ts';

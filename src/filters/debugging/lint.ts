@@ -3,7 +3,8 @@
  * application breaks HTTP or Node's rules for `(req, res)`. For development.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defineSettings, type OptionsOf, oneOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { oneOf } from '../../config/settings/setting-types.ts';
 import { placeInStack } from '../../deploy/modules/error-place.ts';
 import { formatLocation, RunError } from '../../errors.ts';
 import { catchErrors } from '../../http/error-response.ts';

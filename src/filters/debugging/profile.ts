@@ -4,16 +4,8 @@
  */
 import type { Profiler, Session } from 'node:inspector';
 import { debugFlags } from '../../config/debug.ts';
-import {
-  bool,
-  defineSettings,
-  int,
-  list,
-  type OptionsOf,
-  path,
-  type SettingsOf,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, int, list, path } from '../../config/settings/setting-types.ts';
 import { asError, errorMessage } from '../../errors.ts';
 import { fileInDirectory } from '../../files/existing-path.ts';
 import { writeText } from '../../files/user-files.ts';

@@ -5,15 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { resolve } from 'node:path';
 import { debugFlags } from '../../config/debug.ts';
-import {
-  bool,
-  defineSettings,
-  type OptionsOf,
-  path,
-  type SettingsOf,
-  text,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, path, text } from '../../config/settings/setting-types.ts';
 import { causesOf } from '../../diagnostics/error-frames.ts';
 import { reportFailure } from '../../diagnostics/failure-reporter.ts';
 import { errorMessage, errorStack } from '../../errors.ts';

@@ -4,16 +4,8 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { asList } from '../../config/settings/convert.ts';
-import {
-  bool,
-  defineSettings,
-  int,
-  list,
-  type OptionsOf,
-  type SettingsOf,
-  type SettingType,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, int, list, type SettingType } from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import { requestHost } from '../../http/request-headers.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';

@@ -4,14 +4,8 @@
  * becomes weak, and each write is flushed so that the client gets it without waiting for the next one.
  */
 import type { CompressionFilter } from 'compression';
-import {
-  defineSettings,
-  int,
-  type OptionsOf,
-  type SettingsOf,
-  size,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { int, size } from '../../config/settings/setting-types.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

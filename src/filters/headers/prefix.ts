@@ -2,15 +2,8 @@
  * `npm:paster#prefix` (`egg:PasteDeploy#prefix`): for an application that a proxy serves below a path. Unlike PasteDeploy's,
  * a prefix ends at a segment of the path, and only trusted proxies are believed.
  */
-import {
-  bool,
-  defineSettings,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  text,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, oneOf, text } from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import type { ForwardingHeader } from '../../http/client-address.ts';
 import { type MountedRequest, mountRequest, toOriginForm } from '../../http/mount.ts';

@@ -1,14 +1,6 @@
 /** `npm:paster#security_headers`: response headers that switch on protections in browsers, by `helmet`. */
-import {
-  bool,
-  defineSettings,
-  int,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  type SettingType,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, int, oneOf, type SettingType } from '../../config/settings/setting-types.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

@@ -3,17 +3,8 @@
  * but cannot change it. All workers share the sessions, and sessions survive a restart.
  */
 import { asList } from '../../config/settings/convert.ts';
-import {
-  defineSettings,
-  int,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  type SettingType,
-  secret,
-  text,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { int, oneOf, type SettingType, secret, text } from '../../config/settings/setting-types.ts';
 import { middlewareFilter } from '../../protocol/middleware.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 

@@ -1,6 +1,6 @@
 /** Which proxies `prefix` and `proxy_headers` trust, and what the headers of these proxies say about the client. */
 import { asList } from '../../config/settings/convert.ts';
-import type { SettingType } from '../../config/settings/setting.ts';
+import type { SettingType } from '../../config/settings/setting-types.ts';
 import {
   CLIENT_CLAIMS,
   clientAddress,

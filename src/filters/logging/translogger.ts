@@ -2,16 +2,8 @@
  * `npm:paster#translogger` (`egg:Paste#translogger`): logs a line for each request when its response is complete or the client has
  * left: in Apache's combined format, in another one with Paste's fields, or as JSON.
  */
-import {
-  bool,
-  defineSettings,
-  list,
-  type OptionsOf,
-  oneOf,
-  type SettingsOf,
-  text,
-  withDefaults,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
+import { bool, list, oneOf, text } from '../../config/settings/setting-types.ts';
 import type { MountedRequest } from '../../http/mount.ts';
 import { AMBIGUOUS, longestPrefix, PathPrefixes } from '../../http/path-prefixes.ts';
 import { REQUEST_ID_HEADER, requestId } from '../../http/request-headers.ts';

@@ -5,14 +5,8 @@
  */
 import type { IniDocument, IniEntry, IniSection } from '../../config/ini/ini.ts';
 import { didYouMean, nearest } from '../../config/nearest.ts';
-import {
-  bool,
-  defineSettings,
-  oneOf,
-  type SettingsOf,
-  type SettingsSchema,
-  text,
-} from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf, type SettingsSchema } from '../../config/settings/setting.ts';
+import { bool, oneOf, text } from '../../config/settings/setting-types.ts';
 import { ConfigError, type Location } from '../../errors.ts';
 import { ArgumentError, CallArguments } from './call-arguments.ts';
 import { type Formatter, JsonFormatter, TextFormatter } from './formatter.ts';

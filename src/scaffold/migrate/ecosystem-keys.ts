@@ -2,7 +2,7 @@
  * Every key of an app in pm2's ecosystem file, and what its values mean. A key either becomes settings, or has a note that says what
  * to do instead.
  */
-import { seconds } from '../../config/settings/setting.ts';
+import { seconds } from '../../config/settings/setting-types.ts';
 import { backgroundSettings } from '../../deploy/background/process-settings.ts';
 import type { Location } from '../../errors.ts';
 import { readableText } from '../../files/existing-path.ts';

@@ -1,6 +1,7 @@
 /** The FastCGI server: FastCGI 1.0 in the roles RESPONDER and AUTHORIZER. */
 import type { Server as NetServer } from 'node:net';
-import { bool, defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
+import { bool } from '../../config/settings/setting-types.ts';
 import { withConvention } from '../../deploy/sections/application-settings.ts';
 import { processSettings } from '../../deploy/server/server-settings.ts';
 import { ConfigError } from '../../errors.ts';

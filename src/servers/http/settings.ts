@@ -1,15 +1,14 @@
 /** The settings of the HTTP server. Those of Paste's `#http` that have no meaning in Node are obsolete. */
+import { defineSettings, type SettingsOf } from '../../config/settings/setting.ts';
 import {
   bool,
-  defineSettings,
   int,
   movedPathLines,
   oneOf,
   path,
-  type SettingsOf,
   type SettingType,
   seconds,
-} from '../../config/settings/setting.ts';
+} from '../../config/settings/setting-types.ts';
 import { ConfigError } from '../../errors.ts';
 import { type Network, networks } from '../../net/peers.ts';
 
