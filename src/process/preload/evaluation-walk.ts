@@ -32,6 +32,9 @@ import { isPackageFile } from './package-files.ts';
 const TYPESCRIPT = /\.[cm]?tsx?$/;
 const EXTENSIONS = ['', '.js', '.ts', '.mjs', '.cjs', '.tsx', '.json', '/index.js', '/index.ts'];
 
+/** How a module asks for another one. */
+type RequestKind = LoadedModule['kind'];
+
 export interface WalkOptions {
   readonly loads: LoadOrder;
   /** Files of packages that were loaded before the application was ready. */
@@ -39,7 +42,7 @@ export interface WalkOptions {
   /** Whether an own module is loaded. */
   readonly isLoaded: (file: string) => boolean;
   readonly importsOf: (file: string) => ModuleImports;
-  /** The files that a specifier of a package leads to. */
+  /** The files that a specifier of a package leads to, that for `import` before that for `require`. */
   readonly entriesOf: (specifier: string, from: string) => readonly string[];
 }
 
@@ -154,7 +157,7 @@ export class EvaluationWalk {
     this.#hasOwnCodeRun = true;
     this.#deferredBy = file;
     const { length } = this.units;
-    for (const specifier of this.#options.importsOf(file).head) this.#visit(specifier, file);
+    for (const specifier of this.#options.importsOf(file).head) this.#visit(specifier, file, 'import');
     const isAlone = kind === 'require' || follower === undefined;
     if (!isAlone && !this.units.slice(length).some((unit) => unit.file === follower)) this.units.length = length;
   }
@@ -199,7 +202,7 @@ export class EvaluationWalk {
     }
     this.#visited.add(file);
     const { head, body, isModule, awaits } = this.#options.importsOf(file);
-    for (const specifier of head) this.#visit(specifier, file, !isModule);
+    for (const specifier of head) this.#visit(specifier, file, isModule ? 'import' : 'require');
     this.#hasOwnCodeRun = true;
     for (const call of body) {
       const isLate = isModule && (this.#isAwaited || call.isAfterAwait);
@@ -215,7 +218,7 @@ export class EvaluationWalk {
       this.isConditional = true;
       this.#areComputedGuarded ||= isGuarded;
     } else if (isConditional) this.#visitConditionalCall(call, specifier);
-    else this.#visit(specifier, from, form === 'require');
+    else this.#visit(specifier, from, form);
   }
 
   #visitConditionalCall({ from, form, isGuarded }: CallIn, specifier: string): void {
@@ -237,39 +240,41 @@ export class EvaluationWalk {
   }
 
   /** What is certainly imported here. */
-  #visit(specifier: string, from: string, isRequired = false): void {
+  #visit(specifier: string, from: string, form: RequestKind): void {
     if (isBuiltin(specifier)) return;
     if (isPath(specifier)) {
       const file = fileOfPath(specifier, from);
-      if (file !== undefined) this.#visitFile(file, from, isRequired);
+      if (file !== undefined) this.#visitFile(file, from, form);
       return;
     }
-    const isForRequire = this.#isForRequire(from, isRequired);
-    const candidates = this.#options.entriesOf(specifier, from);
-    const known = this.#entryOf(candidates, isForRequire, (each) => this.#options.packages.get(each));
-    const file = candidates.at(isForRequire ? -1 : 0);
+    const kind = this.#kindOf(from, form);
+    const candidates = this.#candidates(specifier, from, kind);
+    const known = this.#loadedAmong(candidates, kind, (each) => this.#options.packages.get(each));
+    const [file] = candidates;
     if (known !== undefined) {
       // The other entry may be a file that the application does not load.
-      const entry = this.#options.packages.get(known)?.kind === 'require' ? candidates.at(-1) : candidates[0];
-      this.#visitFile(known, from, isRequired, known === entry ? specifier : undefined);
-    } else if (file !== undefined && !this.#visited.has(file)) {
+      const [entry] = this.#candidates(specifier, from, this.#options.packages.get(known)?.kind ?? kind);
+      this.#visitFile(known, from, form, known === entry ? specifier : undefined);
+    } else if (file === undefined) {
+      this.#isOrderUnknown = true;
+    } else if (!this.#visited.has(file)) {
       this.#add({ file, kind: 'import', byTsx: false }, from, { isFirst: false, isKnown: false });
       // It may change what packages after it find, as code of the application may.
       this.#hasOwnCodeRun = true;
-    } else if (file === undefined) this.#isOrderUnknown = true;
+    }
   }
 
-  /** @param isRequired by a call. Own modules that were required before it, by computed names, come first then. */
-  #visitFile(file: string, from: string, isRequired: boolean, specifier?: string): void {
+  /** Own modules that were required before a call of `require`, by computed names, come before its file. */
+  #visitFile(file: string, from: string, form: RequestKind, specifier?: string): void {
     if (isData(file)) return;
-    if (isRequired) this.#visitReported(this.#early.get(file) ?? 0, 'require');
+    if (form === 'require') this.#visitReported(this.#early.get(file) ?? 0, 'require');
     const loaded = this.#options.packages.get(file);
     if (loaded) this.addPackage(loaded, from, specifier);
     else if (!isPackageFile(file)) this.#visitOwn(file);
   }
 
   /** Own modules that the application has loaded although no text names them. @param before a place in Node's reports */
-  #visitReported(before: number, kind?: LoadedModule['kind']): void {
+  #visitReported(before: number, kind?: RequestKind): void {
     for (const own of this.#earlyOwn) {
       if (own.index >= before) return;
       if (kind === undefined || own.kind === kind) this.visitRoot(own.file);
@@ -284,32 +289,35 @@ export class EvaluationWalk {
     return Math.min(...files.flatMap((file) => (isPackageFile(file) ? [] : (this.#early.get(file) ?? []))));
   }
 
-  #fileOf(specifier: string, from: string, form: ImportCall['form']): string | undefined {
+  #fileOf(specifier: string, from: string, form: RequestKind): string | undefined {
     if (isBuiltin(specifier)) return undefined;
     if (isPath(specifier)) return fileOfPath(specifier, from);
-    const candidates = this.#options.entriesOf(specifier, from);
-    const isForRequire = this.#isForRequire(from, form === 'require');
-    return (
-      this.#entryOf(candidates, isForRequire, (each) => this.#loadedModule(each)) ??
-      candidates.at(isForRequire ? -1 : 0)
-    );
+    const kind = this.#kindOf(from, form);
+    const candidates = this.#candidates(specifier, from, kind);
+    return this.#loadedAmong(candidates, kind, (each) => this.#loadedModule(each)) ?? candidates[0];
   }
 
-  #isForRequire(from: string, isRequired: boolean): boolean {
-    return isRequired || this.#compiled.has(from);
+  /** How Node loads what a module names: tsx may have compiled its imports to calls of `require`. */
+  #kindOf(from: string, form: RequestKind): RequestKind {
+    return this.#compiled.has(from) ? 'require' : form;
+  }
+
+  /** The files that a specifier of a package may lead to, the one for this kind of request first: a package may have one for each. */
+  #candidates(specifier: string, from: string, kind: RequestKind): readonly string[] {
+    const files = this.#options.entriesOf(specifier, from);
+    return kind === 'require' ? files.toReversed() : files;
   }
 
   /**
-   * Which file of a package a module gets, if the application has loaded it: a package may have one for `import` and one for
-   * `require`. Node may know a condition for `import` that paster does not know: then it has reported the other file.
+   * Which of these candidates a module gets, if the application has loaded it. Node may know a condition for `import` that paster
+   * does not know: then it has reported the other file.
    */
-  #entryOf(
+  #loadedAmong(
     candidates: readonly string[],
-    isForRequire: boolean,
+    kind: RequestKind,
     loadedModule: (file: string) => LoadedModule | undefined,
   ): string | undefined {
-    const kind = isForRequire ? 'require' : 'import';
-    return (isForRequire ? candidates.toReversed() : candidates).find((file, index) => {
+    return candidates.find((file, index) => {
       const loaded = loadedModule(file);
       // tsx may compile the module to CommonJS.
       return !isPackageFile(file) || (loaded && (index === 0 || loaded.kind === kind || this.#isByTsx));
