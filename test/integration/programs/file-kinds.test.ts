@@ -4,11 +4,41 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { Program, paster, ROOT } from '../../helpers/programs/program.ts';
 
-const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
 const APP = '[app:main]\nuse = module:./app.mjs\n';
-const AUTH = `${APP}filter-with = auth\n[filter:auth]\nuse = npm:paster#auth_basic\nusers_file = FILE\n`;
+const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
+
+/** A file in every place that can name one. */
+const NAMED = `${APP}${SERVER}
+[server:env]
+use = main
+env_file = FILE
+
+[server:tls]
+use = main
+ssl_pem = FILE
+
+[app:locked]
+use = main
+filter-with = auth
+[filter:auth]
+use = npm:paster#auth_basic
+users_file = FILE
+
+[app:ini]
+use = config:FILE
+
+[app:program]
+use = listen:FILE
+
+[app:module]
+use = module:FILE
+
+[app:factory]
+use = call:FILE:makeApp
+`;
 
 /** @param kind mkfifo, mkdir, or the path of a device */
 function directoryWith(kind: string, ini: string): { cwd: string; file: string } {
@@ -23,22 +53,31 @@ function directoryWith(kind: string, ini: string): { cwd: string; file: string }
 describe.each(['mkfifo', 'mkdir', '/dev/zero'])('%s', (kind) => {
   const problem = kind === 'mkdir' ? /directory/ : /not a regular file/;
 
-  test.each([
-    ['env_file', `${APP}${SERVER}env_file = FILE\n`, 'x.ini:6:1'],
-    ['ssl_pem', `${APP}${SERVER}ssl_pem = FILE\n`, 'x.ini:6:1'],
-    ['users_file', `${AUTH}${SERVER}`, 'x.ini:6:1'],
-    ['an INI file', `[app:main]\nuse = config:FILE\n${SERVER}`, 'x.ini:2:7'],
-    ['a program', `[app:main]\nuse = listen:FILE\n${SERVER}`, 'x.ini:2:7'],
-    ['a module', `[app:main]\nuse = module:FILE\n${SERVER}`, 'x.ini:2:7'],
-    ['a factory', `[app:main]\nuse = call:FILE:makeApp\n${SERVER}`, 'x.ini:2:7'],
-  ])('is refused with its place: %s', async (_what, ini, place) => {
-    const { cwd } = directoryWith(kind, ini);
-    for (const command of ['serve', 'check']) {
-      const { status, stdout, stderr } = await paster([command, 'x.ini'], { cwd }).finished();
+  describe('is refused with its place', () => {
+    let cwd: string;
+    let checked: readonly string[];
+    beforeSuite(async () => {
+      ({ cwd } = directoryWith(kind, NAMED));
+      const { status, stdout, stderr } = await paster(['check', 'x.ini'], { cwd }).finished();
       expect(status).toBe(2);
-      const line = (stdout + stderr).split('\n').find((each) => each.includes(place));
-      expect(line).toMatch(problem);
-    }
+      checked = (stdout + stderr).split('\n');
+    });
+
+    test.each([
+      ['env_file', ['--server-name', 'env'], 'x.ini:9:1'],
+      ['ssl_pem', ['--server-name', 'tls'], 'x.ini:13:1'],
+      ['users_file', ['-n', 'locked'], 'x.ini:20:1'],
+      ['an INI file', ['-n', 'ini'], 'x.ini:23:7'],
+      ['a program', ['-n', 'program'], 'x.ini:26:7'],
+      ['a module', ['-n', 'module'], 'x.ini:29:7'],
+      ['a factory', ['-n', 'factory'], 'x.ini:32:7'],
+    ])('%s', async (_what, options, place) => {
+      const { status, stdout, stderr } = await paster(['serve', 'x.ini', ...options], { cwd }).finished();
+      expect(status).toBe(2);
+      for (const lines of [checked, (stdout + stderr).split('\n')]) {
+        expect(lines.find((line) => line.includes(place))).toMatch(problem);
+      }
+    });
   });
 
   test('is refused as an argument', async () => {

@@ -40,18 +40,26 @@ describe.each(NAMES)('a name such as %s', (name) => {
     return top;
   };
 
-  test.each<[string, string]>([
-    [`listen:./${name}.cjs`, 'true'],
+  const uses: readonly (readonly [uri: string, body: string])[] = [
     [`listen:./${name}.cjs#--a #b`, 'true --a #b'],
     [`module:./${name}.mjs`, 'module'],
     [`module:./${name}.mjs#default`, 'module'],
     [`call:./${name}.mjs:makeApp`, 'call'],
-  ])('works in %s', async (uri, body) => {
-    const cwd = directory();
-    const { stdout } = await paster(['request', uri, '/'], { cwd }).finished();
+  ];
+
+  test.each(uses)('works on a command line: %s', async (uri, body) => {
+    const { stdout } = await paster(['request', uri, '/'], { cwd: directory() }).finished();
     expect(stdout).toBe(body);
-    writeFileSync(join(cwd, 'x.ini'), `[app:main]\nuse = ${uri.replaceAll('%', '%%')}\n`);
-    expect((await paster(['request', 'x.ini', '/'], { cwd }).finished()).stdout).toBe(body);
+  });
+
+  test('works in an INI file', async () => {
+    const cwd = directory();
+    const mounts = uses.map(([uri], index) => `/${index} = ${uri.replaceAll('%', '%%')}\n`);
+    writeFileSync(join(cwd, 'x.ini'), `[composite:main]\nuse = npm:paster#urlmap\n${mounts.join('')}`);
+    const { url } = await serve(['x.ini', '--server', 'http', '--port', '0'], { cwd });
+    for (const [index, [, body]] of uses.entries()) {
+      expect(await (await fetch(`${url}/${index}`)).text()).toBe(body);
+    }
   });
 
   test('works without an INI file, and in the INI file of create', async () => {
