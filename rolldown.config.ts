@@ -168,7 +168,7 @@ const main: RolldownOptions = {
       ],
     },
   },
-  plugins: [withoutFacades(), withoutLeftovers()],
+  plugins: [withoutLeftovers()],
 };
 
 export default defineConfig([
@@ -194,35 +194,6 @@ function parts(): string[] {
   };
   const expressions = Object.values(manifest.paster).flatMap((group) => Object.values(group));
   return expressions.flatMap((expression) => /^\.\/dist\/(.+)\.js:/.exec(expression)?.[1] ?? []);
-}
-
-/** A file that only passes on what another file has: the bundler writes one for a late import of a module that shares a file. */
-const FACADE = /^export \{ [\w$, ]+ \} from "\.\/([\w-]+\.js)";\s*$/;
-
-/** Lets late imports name the file that has the module, so that Node loads a file less. Without names that the file changes. */
-function withoutFacades(): Plugin {
-  return {
-    name: 'paster:without-facades',
-    generateBundle(_options, bundle) {
-      const chunks = Object.values(bundle).filter((file) => file.type === 'chunk');
-      const facades = new Map<string, string>();
-      for (const { fileName, code, isEntry } of chunks) {
-        const [, file] = FACADE.exec(code) ?? [];
-        if (file !== undefined && !isEntry) facades.set(fileName, file);
-      }
-      for (const chunk of chunks) {
-        chunk.code = chunk.code.replace(
-          /\bimport\("((?:\.\.?\/)+)([\w-]+\.js)"\)/g,
-          (text, path: string, name: string) => {
-            const isHere = chunk.fileName.split('/').length - 1 === path.split('../').length - 1;
-            const file = isHere ? facades.get(name) : undefined;
-            return file === undefined ? text : `import("${path}${file}")`;
-          },
-        );
-      }
-      for (const name of facades.keys()) delete bundle[name];
-    },
-  };
 }
 
 /**

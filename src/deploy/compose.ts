@@ -1,6 +1,7 @@
 /** Builds objects from contexts; the only module that runs factories. */
 import { dirname } from 'node:path';
 import { ConfigError, type Location, locate, PasterError } from '../errors.ts';
+import { countBySection } from '../metrics/count-by-section.ts';
 import { isOwnFile } from '../own-files.ts';
 import { describeValue, isHandler } from '../protocol/shapes/describe.ts';
 import { withSocketServer } from '../protocol/shapes/server-app.ts';
@@ -73,7 +74,6 @@ export async function createApp(context: Context, mounted: Mounted = new WeakMap
 
 /** Runs the factories of an application and counts its requests for its section. */
 export async function createSectionApp(context: Context, mounted?: Mounted): Promise<App> {
-  const { countBySection } = await import('../metrics/count-by-section.ts');
   return countBySection(await createApp(context, mounted), sectionOf(context));
 }
 
@@ -185,7 +185,6 @@ function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted
   return {
     async getApp(name, globalConf) {
       const { onceOnly } = await filters();
-      const { countBySection } = await import('../metrics/count-by-section.ts');
       const found = await find('app', name, globalConf);
       const made = await createApp(found, mounted);
       const app = mounted.get(made) ?? onceOnly(made);

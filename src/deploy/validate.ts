@@ -6,6 +6,7 @@ import type { Context, FactoryContext } from './context.ts';
 import { describePart, placeOfKey, sectionPlace, sectionPrefix, settingsOf } from './context.ts';
 import { asLoadingStep } from './loading-step.ts';
 import { isDeclared, type StandardIssue, type StandardResult, type StandardSchema, schemaOf } from './schema.ts';
+import { withAbsolutePaths } from './sections/setting-paths.ts';
 import type { LoadSession } from './session.ts';
 
 /**
@@ -26,7 +27,6 @@ export async function validateWith(
   const result = await runSchema(schema, localConf, context);
   if (!result.issues) {
     if (!isDeclared(schema)) return result.value;
-    const { withAbsolutePaths } = await import('./sections/setting-paths.ts');
     return withAbsolutePaths(Object(result.value), schema.declarations, localConf, context);
   }
   const issues = result.issues.length > 0 ? result.issues : [{ message: 'the settings are not valid' }];
