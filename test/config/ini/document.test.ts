@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type IniEntry, parseIni } from '../../../src/config/ini/ini.ts';
 import { pythonStrip } from '../../../src/config/whitespace.ts';
 import { handmadeTexts } from './corpus.ts';
-import { mistakesOf, textAt } from './reading.ts';
+import { errorsOf, textAt } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';
 
@@ -163,13 +163,13 @@ describe('for any document', () => {
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 60 }), fc.boolean(), (pieces, headed) => {
         const text = (headed ? '[s]\n' : '') + pieces.join('');
-        const mistakes = mistakesOf(() => {
+        const errors = errorsOf(() => {
           const ini = parseIni(text, FILE);
           for (const section of [ini.defaults, ...ini.sections.values()]) {
             for (const entry of section.entries.values()) expectInPlace(text, entry);
           }
         });
-        for (const { location, code } of mistakes) expect(location, code).toBeDefined();
+        for (const { location, code } of errors) expect(location, code).toBeDefined();
       }),
       { numRuns: 2000 },
     );
@@ -178,7 +178,7 @@ describe('for any document', () => {
 
 test('locate finds each character of the handwritten texts', () => {
   for (const text of handmadeTexts().values()) {
-    mistakesOf(() => {
+    errorsOf(() => {
       const ini = parseIni(text, FILE);
       for (const section of [ini.defaults, ...ini.sections.values()]) {
         for (const entry of section.entries.values()) expectInPlace(text, entry);

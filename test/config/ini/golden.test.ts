@@ -4,7 +4,7 @@ import { type IniDocument, type IniEntry, type IniSection, parseIni } from '../.
 import { interpolate } from '../../../src/config/ini/interpolate.ts';
 import type { PasterError } from '../../../src/errors.ts';
 import { BUILT_IN, type Case, corpus, FILE, type GoldenItem, handmadeTexts } from './corpus.ts';
-import { mistakesOf, scopeOf, textAt } from './reading.ts';
+import { errorsOf, scopeOf, textAt } from './reading.ts';
 
 const CODES: Readonly<Record<string, string>> = {
   InterpolationMissingOptionError: 'PASTER_INTERPOLATION_UNDEFINED',
@@ -33,20 +33,20 @@ describe('read like CPython', () => {
 function agree({ name, text, golden }: Case): void {
   const label = `${name}: ${JSON.stringify(text)}`;
   if (golden.error !== undefined) {
-    const mistakes = mistakesOf(() => parseIni(text, FILE));
+    const errors = errorsOf(() => parseIni(text, FILE));
     const linesOf = (some: readonly PasterError[]) => some.map(({ location }) => location?.line);
-    const lines = linesOf(mistakes);
+    const lines = linesOf(errors);
     // CPython stops at the first duplicate and at the first line without a section; paster goes on and finds the others as well.
     if (golden.error === 'ParsingError') {
       expect(lines, label).toEqual(golden.lines);
     } else if (golden.error === 'MissingSectionHeaderError') {
       expect(lines[0], label).toBe(golden.lines[0]);
-      if (mistakes[0]?.code === 'PASTER_INI_BOM') return;
-      const others = mistakes.slice(1).filter(({ code }) => !code.startsWith('PASTER_INI_DUPLICATE'));
+      if (errors[0]?.code === 'PASTER_INI_BOM') return;
+      const others = errors.slice(1).filter(({ code }) => !code.startsWith('PASTER_INI_DUPLICATE'));
       expect(linesOf(others), label).toEqual(golden.syntax);
     } else {
       expect(lines, label).toContain(golden.lines[0]);
-      const syntax = mistakes.filter(({ code }) => code === 'PASTER_INI_SYNTAX');
+      const syntax = errors.filter(({ code }) => code === 'PASTER_INI_SYNTAX');
       expect(linesOf(syntax), label).toEqual(golden.syntax ?? golden.lines);
     }
     return;
@@ -88,16 +88,16 @@ function agreeOnItem(
     expect(interpolated(), label).toBe(value);
     return;
   }
-  const [mistake] = mistakesOf(interpolated);
-  expect(mistake?.code, label).toBe(CODES[error ?? '']);
-  if (mistake?.location === undefined) throw new Error(`${label} has no place`);
-  const fault = textAt(text, mistake.location);
+  const [reported] = errorsOf(interpolated);
+  expect(reported?.code, label).toBe(CODES[error ?? '']);
+  if (reported?.location === undefined) throw new Error(`${label} has no place`);
+  const fault = textAt(text, reported.location);
   expect(fault[0], label).toBe('%');
   // The oracle reports the rest of the value with its lines joined; the file does not have it that way.
   const [firstRow = ''] = detail.split('\n');
   if (error === 'InterpolationSyntaxError') expect(fault.slice(0, firstRow.length), label).toBe(firstRow);
   if (error === 'InterpolationMissingOptionError' && !detail.includes('\n')) {
     expect(fault.startsWith(`%(${detail})s`), label).toBe(true);
-    expect(mistake.message, label).toContain(`%(${detail})s is not defined`);
+    expect(reported.message, label).toContain(`%(${detail})s is not defined`);
   }
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { parseIni } from '../../../src/config/ini/ini.ts';
 import { interpolate, type ScopeValue } from '../../../src/config/ini/interpolate.ts';
 import { ConfigError, formatError } from '../../../src/errors.ts';
-import { mistakesOf, scopeOf } from './reading.ts';
+import { errorsOf, scopeOf } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';
 const NOTHING: ReadonlyMap<string, string> = new Map();
@@ -24,9 +24,9 @@ function valueOfX(text: string, env: NodeJS.ProcessEnv = {}): string {
 
 /** The error in `[a] x`, as the command prints it, without the directory. */
 function told(text: string, env: NodeJS.ProcessEnv = {}): string {
-  const [mistake] = mistakesOf(() => valueOfX(text, env));
-  if (mistake === undefined) throw new Error('no mistake');
-  return formatError(mistake, '/srv/app/etc');
+  const [error] = errorsOf(() => valueOfX(text, env));
+  if (error === undefined) throw new Error('no error');
+  return formatError(error, '/srv/app/etc');
 }
 
 function inline(text: string, values: Readonly<Record<string, ScopeValue>>): string {
@@ -82,8 +82,8 @@ describe('values of the scope', () => {
   });
 
   test('without a place have their errors at the reference', () => {
-    const [mistake] = mistakesOf(() => inline('ab%(v)s', { v: { value: 'text 50%' } }));
-    expect(mistake?.location).toEqual({ file: FILE, line: 7, column: 3 });
+    const [error] = errorsOf(() => inline('ab%(v)s', { v: { value: 'text 50%' } }));
+    expect(error?.location).toEqual({ file: FILE, line: 7, column: 3 });
   });
 });
 
@@ -148,7 +148,7 @@ describe('the message', () => {
   });
 
   test('has a stable code', () => {
-    const code = (text: string) => mistakesOf(() => valueOfX(text))[0]?.code;
+    const code = (text: string) => errorsOf(() => valueOfX(text))[0]?.code;
     expect(code('[a]\nx = %(y)s\n')).toBe('PASTER_INTERPOLATION_UNDEFINED');
     expect(code('[a]\nx = %(ENV_y)s\n')).toBe('PASTER_INTERPOLATION_ENV');
     expect(code('[a]\nx = %\n')).toBe('PASTER_INTERPOLATION_SYNTAX');
@@ -166,7 +166,7 @@ describe('references that multiply', () => {
   test('are an error, and do not exhaust the memory', () => {
     for (const text of [tower(100, '%%'), tower(100, ''), tower(8, 'text '.repeat(1000))]) {
       expect(() => valueOfX(text)).toThrow(ConfigError);
-      expect(mistakesOf(() => valueOfX(text))[0]?.code).toBe('PASTER_INTERPOLATION_SIZE');
+      expect(errorsOf(() => valueOfX(text))[0]?.code).toBe('PASTER_INTERPOLATION_SIZE');
     }
   });
 

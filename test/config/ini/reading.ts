@@ -5,7 +5,7 @@ import type { Scope, ScopeValue } from '../../../src/config/ini/interpolate.ts';
 import { ConfigError, ErrorList, type Location, type PasterError } from '../../../src/errors.ts';
 
 /** The errors that a function throws, as a list; any other kind of error is rethrown. */
-export function mistakesOf(run: () => unknown): PasterError[] {
+export function errorsOf(run: () => unknown): PasterError[] {
   try {
     run();
   } catch (error) {

@@ -2,17 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import { parseIni } from '../../../src/config/ini/ini.ts';
 import { ConfigError, ErrorList, formatError } from '../../../src/errors.ts';
-import { mistakesOf } from './reading.ts';
+import { errorsOf } from './reading.ts';
 
 const FILE = '/srv/app/etc/config.ini';
 
 /** The errors as the command prints them, without the directory. */
 function told(text: string): string[] {
-  return mistakesOf(() => parseIni(text, FILE)).map((error) => formatError(error, '/srv/app/etc'));
+  return errorsOf(() => parseIni(text, FILE)).map((error) => formatError(error, '/srv/app/etc'));
 }
 
 function codes(text: string): string[] {
-  return mistakesOf(() => parseIni(text, FILE)).map(({ code }) => code);
+  return errorsOf(() => parseIni(text, FILE)).map(({ code }) => code);
 }
 
 describe('the message', () => {
@@ -132,7 +132,7 @@ test('one error is thrown by itself, several as a list in the order of the file'
   expect(() => parseIni('[a]\nx\n', FILE)).toThrow(ConfigError);
   expect(() => parseIni('[a]\nx\ny\n', FILE)).toThrow(ErrorList);
   // The duplicate section ends after the error within it.
-  const lines = mistakesOf(() => parseIni('x\n[a]\nx = 1\nx = 2\nnothing\n  more\n[a]\n', FILE));
+  const lines = errorsOf(() => parseIni('x\n[a]\nx = 1\nx = 2\nnothing\n  more\n[a]\n', FILE));
   expect(lines.map(({ location }) => location?.line)).toEqual([1, 4, 5, 7]);
   expect(lines.every(({ exitStatus }) => exitStatus === 2)).toBe(true);
 });
@@ -149,7 +149,7 @@ test('the lines before the first section are one error', () => {
 });
 
 test('at most a hundred errors are listed', () => {
-  const mistakes = told(`[a]\n${'nothing\n'.repeat(5000)}`);
-  expect(mistakes).toHaveLength(101);
-  expect(mistakes.at(-1)).toBe(`and 4900 more errors in ${FILE} (is this an INI file?)`);
+  const errors = told(`[a]\n${'nothing\n'.repeat(5000)}`);
+  expect(errors).toHaveLength(101);
+  expect(errors.at(-1)).toBe(`and 4900 more errors in ${FILE} (is this an INI file?)`);
 });
