@@ -1,8 +1,9 @@
 /** `paster control`: what it does to a running server, and what it prints. */
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
 import { eventually, type Program, paster, ROOT, serve } from '../helpers/programs/program.ts';
 import { atTerminal, shown } from '../helpers/programs/terminal.ts';
 import { ask } from '../helpers/requests/ask.ts';
@@ -164,22 +165,28 @@ test('top shows the table of status at a terminal, until q', async () => {
   expect(await control('top')).toMatchObject({ status: 2, stderr: expect.stringContaining('top needs a terminal') });
 });
 
-test.each([
-  [['reload', '--seconds', '4'], 'control: reload takes no --seconds'],
-  [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is not a number of seconds'],
-  [[], 'control: the action is missing (there are: reload, workers,'],
-  [['relaod'], 'control: unknown action "relaod" (did you mean "reload"?)'],
-  [['workers'], 'control: workers needs +1, -1 or a number'],
-  [['workers', 'many'], 'control: workers: "many" is not a number of workers (allowed: +1, -1, 4)'],
-  [['workers', '0'], 'control: workers: a server has at least one (stop ends it;'],
-  [['replace', '-4'], 'control: "-4" is not a PID'],
-  [['reload', 'now'], 'control: reload takes no argument, but got "now"'],
-])('control %j is an error in the command line', async (words, message) => {
-  const { program, control } = await served();
-  const { status, stderr } = await control(...words);
-  expect(stderr).toContain(`paster: ${message}`);
-  expect(status).toBe(2);
-  await eventually(() => program.output.includes('serving on'));
+describe('an error in the command line', () => {
+  let server: Awaited<ReturnType<typeof served>>;
+  beforeSuite(async () => {
+    server = await served();
+  });
+
+  test.each([
+    [['reload', '--seconds', '4'], 'control: reload takes no --seconds'],
+    [['profile', '4711', '--seconds', 'long'], 'control: --seconds: "long" is not a number of seconds'],
+    [[], 'control: the action is missing (there are: reload, workers,'],
+    [['relaod'], 'control: unknown action "relaod" (did you mean "reload"?)'],
+    [['workers'], 'control: workers needs +1, -1 or a number'],
+    [['workers', 'many'], 'control: workers: "many" is not a number of workers (allowed: +1, -1, 4)'],
+    [['workers', '0'], 'control: workers: a server has at least one (stop ends it;'],
+    [['replace', '-4'], 'control: "-4" is not a PID'],
+    [['reload', 'now'], 'control: reload takes no argument, but got "now"'],
+  ])('control %j', async (words, message) => {
+    const { status, stderr } = await server.control(...words);
+    expect(stderr).toContain(`paster: ${message}`);
+    expect(status).toBe(2);
+    expect((await ask(server.program.url, '/')).status).toBe(200);
+  });
 });
 
 const LOGGING_APP = `import { getLogger } from 'paster';

@@ -39,7 +39,8 @@ const INI = (server = '') =>
 function project(server = '', app = APP): string {
   const directory = temporaryDirectory({ 'app.js': app, 'package.json': '{"type": "module"}', 'x.ini': INI(server) });
   onTestFinished(async () => {
-    await run(directory, '--stop-daemon');
+    const files = ['paster.pid', 'var/paster.pid'].map((name) => join(directory, name));
+    if (files.some((file) => existsSync(file))) await run(directory, '--stop-daemon');
   });
   return directory;
 }
