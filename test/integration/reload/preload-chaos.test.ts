@@ -2,11 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
-import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
+import { coldResponse } from './cold-response.ts';
 
 const MODULES = 20;
 /** `PASTER_CHAOS_EDITS=200` makes a long run, `PASTER_CHAOS_SEED` repeats the same edits. */
@@ -74,20 +73,6 @@ class Random {
   }
 }
 
-/** A thread has its own globals, modules and variables, like a process, and starts sooner. */
-const COLD = `const { parentPort, workerData } = require('node:worker_threads');
-import(workerData).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => parentPort.postMessage(text) }));`;
-
-/** The response of the application in a cold process. */
-async function coldResponse(app: string): Promise<string> {
-  const thread = new Worker(COLD, { eval: true, workerData: pathToFileURL(app).href, env: { ...process.env } });
-  try {
-    return String(await new Promise((resolve, reject) => thread.once('message', resolve).once('error', reject)));
-  } finally {
-    await thread.terminate();
-  }
-}
-
 function source(index: number, { version, packages, children, code, isBroken }: Module): string {
   const imports = [
     ...packages.map((name) => `import '${name}';`),
@@ -151,7 +136,7 @@ test(`${EDITS} edits, seed ${SEED}`, { timeout: 30_000 + EDITS * 15_000 }, async
     if (module) writeFileSync(join(directory, `m${index}.js`), source(index, module));
   };
   for (const index of modules.keys()) save(index);
-  const cold = () => coldResponse(join(directory, 'app.js'));
+  const cold = () => coldResponse(directory);
   const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
   const ask = async () => (await fetch(program.url, { headers: { connection: 'close' } })).text();
   expect(await ask()).toBe(await cold());

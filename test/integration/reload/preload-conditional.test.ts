@@ -1,10 +1,11 @@
 /** Packages that are imported only by a condition, after a caught error or by a computed name: after an edit the response equals that of a cold start. */
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
+import { coldResponse } from './cold-response.ts';
+import { reload, responseOf, spareIsReady } from './preload-project.ts';
 
 type Files = Readonly<Record<string, string>>;
 
@@ -34,28 +35,10 @@ use = npm:paster#http
 port = 0
 `;
 
-const COLD =
-  'import(process.argv[1]).then(({ makeApp }) => makeApp()).then((app) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
-
-/** The response of a process that has loaded nothing before. */
-function coldResponse(directory: string): string {
-  return execFileSync(process.execPath, ['-e', COLD, join(directory, 'app.js')], { cwd: directory, encoding: 'utf8' });
-}
-
-const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/;
-
-async function spareIsReady(program: Program): Promise<void> {
-  await eventually(() => SPARE_IS_READY.test(program.output.slice(program.output.lastIndexOf('is ready'))));
-}
-
 async function save(program: Program & { url: string }, directory: string, files: Files, version: number) {
   await spareIsReady(program);
-  writeFiles(directory, files);
-  writeFileSync(join(directory, 'version.cjs'), `exports.version = ${version};`);
-  return await eventually(async () => {
-    const body = await (await fetch(program.url, { headers: { connection: 'close' } })).text();
-    return body.includes(`"version":${version},`) && body;
-  });
+  await reload(program, () => writeFiles(directory, { ...files, 'version.cjs': `exports.version = ${version};` }));
+  return await responseOf(program, version);
 }
 
 /** The text of own modules in several versions, by what is special about them. */
@@ -182,7 +165,7 @@ export const makeApp = () => (req: unknown, res: any) => res.end(text + ' ${vers
   const program = await serve(['x.ini', '--reload', '-v'], { cwd: directory });
   for (let version = 1; version <= 2; version++) {
     await spareIsReady(program);
-    writeFileSync(join(directory, 'app.ts'), app(version));
+    await reload(program, () => writeFileSync(join(directory, 'app.ts'), app(version)));
     await eventually(async () => (await (await fetch(program.url)).text()) === `ownfunction ${version}`);
   }
 });
@@ -200,7 +183,7 @@ describe.each([
     for (const [what, versions] of Object.entries(kinds)) {
       for (const files of [...versions, ...versions.slice(0, 1)]) {
         const body = await save(program, directory, files, ++version);
-        expect(body, what).toBe(coldResponse(directory));
+        expect(body, what).toBe(await coldResponse(directory));
       }
     }
     expect(program.output).not.toContain('cannot be imported by itself');

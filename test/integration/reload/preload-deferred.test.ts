@@ -1,10 +1,10 @@
 /** A package that another package imports when the application calls it: the imports of that package are imported ahead too. */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
+import { coldResponse } from './cold-response.ts';
 
 type Files = Readonly<Record<string, string>>;
 
@@ -71,14 +71,6 @@ function project(packages: Files, type: string): string {
   return directory;
 }
 
-const COLD =
-  'import(process.argv[1]).then(({ default: app }) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
-
-/** The response of a process that has loaded nothing before. */
-function coldResponse(directory: string): string {
-  return execFileSync(process.execPath, ['-e', COLD, join(directory, 'app.js')], { cwd: directory, encoding: 'utf8' });
-}
-
 /** @returns the number of packages that the spare worker has imported, and its PID */
 async function spareWorker(program: Program): Promise<{ readonly count: number; readonly pid: string }> {
   return await eventually(() => {
@@ -113,19 +105,19 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
       expect(count).toBe(3);
       const body = await save(program, directory, app(version, 'await calls.call()'));
       expect(body).toContain('["calls","later/part","later"]');
-      expect(body).toBe(coldResponse(directory));
+      expect(body).toBe(await coldResponse(directory));
       expect(isServing(program, pid)).toBe(true);
     }
     const { pid } = await spareWorker(program);
     const body = await save(program, directory, app(3, ''));
     expect(body).toContain('["calls"]');
-    expect(body).toBe(coldResponse(directory));
+    expect(body).toBe(await coldResponse(directory));
     expect(isServing(program, pid)).toBe(false);
     expect(program.output).toContain(
       `spare worker ${pid} is not used: the application no longer imports later in the same order`,
     );
     expect((await spareWorker(program)).count).toBe(2);
-    expect(await save(program, directory, app(4, 'await calls.call()'))).toBe(coldResponse(directory));
+    expect(await save(program, directory, app(4, 'await calls.call()'))).toBe(await coldResponse(directory));
     expect((await spareWorker(program)).count).toBe(3);
   });
 
@@ -150,7 +142,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     for (const [how, call, own] of others) {
       for (const text of [app(++version, call, own), usual(++version), usual(++version)]) {
         await spareWorker(program);
-        expect(await save(program, directory, text), how).toBe(coldResponse(directory));
+        expect(await save(program, directory, text), how).toBe(await coldResponse(directory));
       }
       expect((await spareWorker(program)).count, how).toBe(4);
     }
@@ -171,7 +163,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     );
     await program.says(new RegExp(`later is not imported ahead, nor is what comes after it: it ${reason}`));
     expect((await spareWorker(program)).count).toBe(2);
-    expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(coldResponse(directory));
+    expect(await save(program, directory, app(1, 'await calls.call()'))).toBe(await coldResponse(directory));
   });
 
   test('is left out if the factory sets a variable that it reads', async () => {
@@ -180,7 +172,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     const { directory, program } = await started({ ...packages, 'later/part.js': part }, type, app(0, usual));
     for (const [index, call] of [`process.env.DEFERRED_TEST = 'own'; ${usual}`, usual, usual].entries()) {
       await spareWorker(program);
-      expect(await save(program, directory, app(index + 1, call))).toBe(coldResponse(directory));
+      expect(await save(program, directory, app(index + 1, call))).toBe(await coldResponse(directory));
     }
     await program.says(/later is not imported ahead, .* it reads DEFERRED_TEST, which the application sets/);
   });
@@ -196,6 +188,6 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
 test('a package that is only resolved is not loaded', async () => {
   const { directory, program } = await started(AS_COMMON_JS, 'commonjs', app(0, 'calls.call()'));
   const { pid } = await spareWorker(program);
-  expect(await save(program, directory, app(1, 'calls.find()'))).toBe(coldResponse(directory));
+  expect(await save(program, directory, app(1, 'calls.find()'))).toBe(await coldResponse(directory));
   expect(isServing(program, pid)).toBe(false);
 });

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, serve } from '../../helpers/programs/program.ts';
-import { app, coldResponse, INI, note, project, save, spareIsReady, write } from './preload-project.ts';
+import { coldResponse } from './cold-response.ts';
+import { app, INI, note, project, reload, save, spareIsReady, write } from './preload-project.ts';
 
 describe('a configuration that was read ahead', () => {
   const FACTORY = `import { log } from 'log';
@@ -36,24 +37,26 @@ export const makeApp = (globals, { greeting, mode }) =>
       return eventually(async () => (await (await fetch(program.url)).text()) === JSON.stringify(expected));
     };
     await shows(0, 'one');
-    await spareIsReady(program, 0);
-    save(1);
+    await spareIsReady(program);
+    await reload(program, () => save(1));
     await shows(1, 'one');
-    await spareIsReady(program, 1);
-    save(2, 'two');
+    await spareIsReady(program);
+    await reload(program, () => save(2, 'two'));
     await shows(2, 'two');
     // The current spare worker has read the second one.
-    await spareIsReady(program, 2);
-    write(directory, { 'more.ini': ini('three') });
+    await spareIsReady(program);
+    await reload(program, () => write(directory, { 'more.ini': ini('three') }));
     await shows(2, 'three');
-    await spareIsReady(program, 2);
+    await spareIsReady(program);
     write(directory, { 'more.ini': ini('%(nothing)s') });
     await program.says(/undefined|nothing/);
-    save(3);
-    save(4, 'four');
+    await reload(program, () => {
+      save(3);
+      save(4, 'four');
+    });
     await shows(4, 'four');
-    await spareIsReady(program, 4);
-    save(5);
+    await spareIsReady(program);
+    await reload(program, () => save(5));
     await shows(5, 'four');
   });
 });
@@ -65,7 +68,7 @@ describe('packages that were imported ahead', () => {
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     const [, prepared] = await program.says(/worker (\d+) has imported 3 packages ahead/);
-    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(1))).toBe(await coldResponse(directory));
     await program.says(new RegExp(`worker ${prepared} is ready`));
     expect(program.output).not.toContain('Warning');
   });
@@ -78,12 +81,12 @@ describe('packages that were imported ahead', () => {
     }
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     for (let version = 1; version <= 2; version++) {
-      const [, prepared] = await program.says(/worker (\d+) has imported 3 packages ahead/);
-      await spareIsReady(program, version);
+      const prepared = await spareIsReady(program);
+      expect(program.stderr).toContain(`worker ${prepared} has imported 3 packages ahead`);
       await save(program, directory, text(version));
       expect(program.output).toContain(`worker ${prepared} is ready`);
     }
-    await spareIsReady(program, 2);
+    await spareIsReady(program);
     const printed = (output: string) => output.match(/own \d|prints( old)?(?=$)/gm);
     expect(printed(program.stdout)).toEqual(['prints', 'own 0', 'prints', 'own 1', 'prints', 'own 2']);
     expect(printed(program.stderr)).toEqual(['prints', 'prints old', 'prints', 'prints old', 'prints', 'prints old']);
@@ -131,10 +134,10 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
       eventually(
         async () => (await (await fetch(program.url, { headers: { connection: 'close' } })).text()) === expected,
       );
-    await spareIsReady(program, 0);
-    write(directory, { 'app.tsx': text(1) });
+    await spareIsReady(program);
+    await reload(program, () => write(directory, { 'app.tsx': text(1) }));
     await responds('1 by definition');
-    await spareIsReady(program, 1);
+    await spareIsReady(program);
     write(directory, { 'base.json': settings(false), 'app.tsx': text(2) });
     await responds('2 by the accessor');
     expect(program.output).toMatch(/spare worker \d+ is not used: .*base\.json has changed/);
@@ -153,7 +156,8 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     await eventually(() => /has imported 3 packages ahead/.test(program.output.slice(length)));
     write(directory, { 'develop.ini': INI.replace('app.js', 'next.js') });
     await program.says(/is not used: the application no longer imports plain in the same order/);
-    await eventually(async () => (await (await fetch(program.url)).text()) === coldResponse(directory, 'next.js'));
+    const expected = await coldResponse(directory, 'next.js');
+    await eventually(async () => (await (await fetch(program.url)).text()) === expected);
   });
 
   test('are dropped when a package is changed, removed or added', { timeout: 120_000 }, async () => {
@@ -161,25 +165,25 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     const text = (version: number) => app(version, ['plain', '{ mode } from "reads-env"'], ['mode']);
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    await spareIsReady(program, 0);
+    await spareIsReady(program);
     write(directory, { 'node_modules/reads-env/index.js': `${note('changed')}export const mode = 'changed';\n` });
-    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(1))).toBe(await coldResponse(directory));
     await program.says(/reads-env\/index\.js has changed/);
 
-    await spareIsReady(program, 1);
+    await spareIsReady(program);
     write(directory, {
       'node_modules/reads-env/package.json': '{"name": "reads-env", "type": "module", "exports": "./new.js"}',
       'node_modules/reads-env/new.js': `${note('new')}export const mode = 'new';\n`,
     });
-    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(2))).toBe(await coldResponse(directory));
 
-    await spareIsReady(program, 2);
+    await spareIsReady(program);
     // The new version is imported ahead too.
     expect(program.output.match(/has imported \d+ packages? ahead/g)?.at(-1)).toBe('has imported 3 packages ahead');
     rmSync(join(directory, 'node_modules/reads-env'), { recursive: true });
     writeFileSync(join(directory, 'app.js'), text(3));
     await program.says(/Cannot find package 'reads-env'/);
-    expect(await save(program, directory, app(4, ['plain']))).toBe(coldResponse(directory));
+    expect(await save(program, directory, app(4, ['plain']))).toBe(await coldResponse(directory));
   });
 
   test.each(['js', 'cjs'])('are dropped when one is installed closer to a .%s module', async (type) => {
@@ -192,24 +196,24 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     const text = (version: number) => app(version, ['plain', `{ where } from "./inner/own.${type}"`], ['where']);
     write(directory, { ...packages('outer'), [`inner/own.${type}`]: own, 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    await spareIsReady(program, 0);
+    await spareIsReady(program);
     expect(await save(program, directory, text(1))).toContain('outer');
-    await spareIsReady(program, 1);
+    await spareIsReady(program);
     write(directory, packages('inner', 'inner/'));
     const body = await save(program, directory, text(2));
     expect(body).toContain('inner');
-    expect(body).toBe(coldResponse(directory));
+    expect(body).toBe(await coldResponse(directory));
   });
 
   test('stay out of an error, and serve its correction', async () => {
     const directory = project();
     write(directory, { 'app.js': app(0, ['plain', 'other']) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    await spareIsReady(program, 0);
+    await spareIsReady(program);
     writeFileSync(join(directory, 'app.js'), 'export default (;\n');
     await program.says(/SyntaxError/);
     expect(program.output.match(/SyntaxError/g)).toHaveLength(1);
-    expect(await save(program, directory, app(1, ['other', 'plain']))).toBe(coldResponse(directory));
+    expect(await save(program, directory, app(1, ['other', 'plain']))).toBe(await coldResponse(directory));
   });
 
   test('are none with reload_preload = off, and exclude those of reload_preload_except', async () => {
@@ -224,7 +228,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     write(directory, { 'develop.ini': `${INI}reload_preload = off\n` });
     await program.says(/reloaded in/);
     const { length } = program.output;
-    expect(await save(program, directory, app(1, ['plain', 'other']))).toBe(coldResponse(directory));
+    expect(await save(program, directory, app(1, ['plain', 'other']))).toBe(await coldResponse(directory));
     expect(program.output.slice(length)).not.toContain('packages ahead');
   });
 });

@@ -1,5 +1,4 @@
-/** A project whose packages reveal how they were imported, and the response after a cold start of it. */
-import { execFileSync } from 'node:child_process';
+/** A project whose packages reveal how they were imported, and how to edit it while it is served. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -108,28 +107,33 @@ export function project(packages: Files = PACKAGES): string {
   return directory;
 }
 
-const COLD =
-  'import(process.argv[1]).then(({ default: app }) => app({}, { end: (text) => { process.stdout.write(text); process.exit(); } }))';
+const SPARE_IS_READY = /worker (\d+) has (?:imported \d+ packages?|no packages to import) ahead/;
 
-/** The response of a process that has loaded nothing before. */
-export function coldResponse(directory: string, file = 'app.js'): string {
-  return execFileSync(process.execPath, ['-e', COLD, join(directory, file)], { cwd: directory, encoding: 'utf8' });
-}
-
-const SPARE_IS_READY = /has imported \d+ packages? ahead|has no packages to import ahead/g;
-
-/** Waits until the spare worker of the current version has finished its imports. */
-export async function spareIsReady(program: Program, version: number): Promise<void> {
+/**
+ * Waits until the present spare worker has finished its imports. It has started after the last worker that became ready, so the line
+ * about that one must have been read: wait for the reload first.
+ * @returns its PID
+ */
+export async function spareIsReady(program: Program): Promise<string> {
   // A worker whose packages turn out to be unsuitable is replaced by another one.
-  await eventually(() => {
-    const output = program.output.slice(program.output.lastIndexOf('is ready'));
-    return version >= 0 && [...output.matchAll(SPARE_IS_READY)].length > 0;
-  });
+  return await eventually(() => SPARE_IS_READY.exec(program.stderr.slice(program.stderr.lastIndexOf('is ready')))?.[1]);
 }
 
+/** Changes files, and waits until the reload is reported. */
+export async function reload(program: Program, change: () => void): Promise<void> {
+  const { length } = program.stderr;
+  change();
+  await eventually(() => program.stderr.slice(length).includes('reloaded in'));
+}
+
+/** Saves a version of the application, and waits for its response and for the report of the reload. */
 export async function save(program: Program & { url: string }, directory: string, text: string): Promise<string> {
-  writeFileSync(join(directory, 'app.js'), text);
-  const version = /version: (\d+)/.exec(text)?.[1];
+  await reload(program, () => writeFileSync(join(directory, 'app.js'), text));
+  return await responseOf(program, Number(/version: (\d+)/.exec(text)?.[1]));
+}
+
+/** Waits for the response of a version. */
+export async function responseOf(program: Program & { url: string }, version: number): Promise<string> {
   return await eventually(async () => {
     const body = await (await fetch(program.url, { headers: { connection: 'close' } })).text();
     return body.includes(`"version":${version},`) && body;

@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { eventually, serve } from '../../helpers/programs/program.ts';
-import { app, coldResponse, DEFERRED, project, save, spareIsReady, write } from './preload-project.ts';
+import { coldProcessResponse, coldResponse } from './cold-response.ts';
+import { app, DEFERRED, project, save, spareIsReady, write } from './preload-project.ts';
 
 interface Case {
   readonly name: string;
@@ -92,12 +93,12 @@ describe('the application sees the same as after a cold start', () => {
       const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
       expect(
         await eventually(async () => (await fetch(program.url, { headers: { connection: 'close' } })).text()),
-      ).toBe(coldResponse(directory));
+      ).toBe(await coldResponse(directory));
       for (const [imports, values] of versions) {
         for (let edit = 0; edit < 3; edit++) {
-          await spareIsReady(program, version);
+          await spareIsReady(program);
           const body = await save(program, directory, app(++version, imports, values));
-          expect(body).toBe(coldResponse(directory));
+          expect(body).toBe(await coldResponse(directory));
         }
       }
     },
@@ -110,11 +111,11 @@ describe('the application sees the same as after a cold start', () => {
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     // Once in the worker and once in the spare worker, in which no code sets the variable.
     await eventually(() => program.output.match(/waits begins/g)?.length === 2);
-    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(1))).toBe(await coldResponse(directory));
     const reason = 'it waits for something when it is imported';
     await program.says(new RegExp(`waits is not imported ahead, nor is what comes after it: ${reason}`));
-    await spareIsReady(program, 1);
-    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    await spareIsReady(program);
+    expect(await save(program, directory, text(2))).toBe(await coldResponse(directory));
     // A worker that paster itself ends has not died.
     expect(program.output).not.toMatch(/SIGKILL|a worker ended/);
   });
@@ -134,9 +135,9 @@ require('./part.js');`,
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     await eventually(() => program.output.match(/slow begins/g)?.length === 2);
-    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
-    await spareIsReady(program, 1);
-    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(1))).toBe(await coldResponse(directory));
+    await spareIsReady(program);
+    expect(await save(program, directory, text(2))).toBe(await coldResponse(directory));
   });
 
   test('a package reads a file of the project, which then changes', async () => {
@@ -145,9 +146,9 @@ require('./part.js');`,
     write(directory, { 'app.js': text(0) });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
     for (let version = 1; version <= 3; version++) {
-      await spareIsReady(program, version);
+      await spareIsReady(program);
       write(directory, { 'settings.json': String(version) });
-      expect(await save(program, directory, text(version))).toBe(coldResponse(directory));
+      expect(await save(program, directory, text(version))).toBe(coldProcessResponse(directory));
     }
     expect(program.output.match(/spare worker \d+ is not used: .*settings\.json has changed/g)?.length).toBeGreaterThan(
       2,
@@ -160,12 +161,12 @@ require('./part.js');`,
     const text = (version: number) => app(version, ['./look.js', '{ text } from "reads-data"', 'plain'], ['text']);
     write(directory, { 'app.js': text(0), [data]: '0' });
     const program = await serve(['develop.ini', '--reload', '-v'], { cwd: directory });
-    await spareIsReady(program, 0);
-    expect(await save(program, directory, text(1))).toBe(coldResponse(directory));
+    await spareIsReady(program);
+    expect(await save(program, directory, text(1))).toBe(await coldResponse(directory));
     expect(program.output).not.toContain('is not used');
-    await spareIsReady(program, 1);
+    await spareIsReady(program);
     write(directory, { [data]: '1' });
-    expect(await save(program, directory, text(2))).toBe(coldResponse(directory));
+    expect(await save(program, directory, text(2))).toBe(await coldResponse(directory));
     expect(program.output).toMatch(/spare worker \d+ is not used: .*data\.txt has changed/);
   });
 });
