@@ -140,12 +140,13 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     const { directory, program } = await started(packages, type, usual(version));
     write(directory, { 'own.js': usualImport, 'bare.js': '' });
     for (const [how, call, own] of others) {
-      for (const text of [app(++version, call, own), usual(++version), usual(++version)]) {
+      for (const text of [app(++version, call, own), usual(++version)]) {
         await spareWorker(program);
         expect(await save(program, directory, text), how).toBe(await coldResponse(directory));
       }
       expect((await spareWorker(program)).count, how).toBe(4);
     }
+    expect(await save(program, directory, usual(++version))).toBe(await coldResponse(directory));
   });
 
   const effects: readonly (readonly [what: string, part: string, reason: string])[] = [
