@@ -30,7 +30,7 @@ export async function makeWelcome(globalConf: Settings, settings: SettingsOf<typ
   const session = new LoadSession(globalConf);
   const composition = await compositionOf(file, { app: settings.app }, session);
   const { app: name } = settings;
-  const options = { globalConf: session.caller, name };
+  const options = { globalConf: session.callerGlobals, name };
   const project = await projectFacts(await loadContext('app', configUri(file), options, session));
   const mounts = composition.app ? mountsOf(composition.app) : [];
 

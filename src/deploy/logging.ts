@@ -42,7 +42,9 @@ function read(document: IniDocument, globalConf: Readonly<Settings> | undefined)
 /** Reports the errors in the logging sections of a file, if it has any. */
 export function checkLogging(document: IniDocument, session: CheckSession): void {
   if (!configuresLogging(document)) return;
-  const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.report(error, entry));
+  const scope = new SectionScope(document, session.callerGlobals, undefined, (error, entry) =>
+    session.report(error, entry),
+  );
   const { plan, errors, warnings } = readLogging(document, scope);
   for (const error of errors) session.report(error);
   for (const { message, location } of warnings) session.warn(message, location);

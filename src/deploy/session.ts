@@ -13,15 +13,15 @@ export interface Warning {
 
 export class LoadSession {
   /** `name=value` of the command line or the `globalConf` option: taken literally, and overrides every [DEFAULT]. */
-  readonly caller: Settings;
+  readonly callerGlobals: Settings;
   /** Whether `serve` runs a supervisor even without `workers`. Undefined: if the file has background processes or tasks. */
   hasSupervisor: boolean | undefined;
   readonly #documents = new Map<string, Promise<IniDocument>>();
   readonly #packages = new Map<string, Promise<PackageInfo>>();
   readonly #warnings = new Map<string, Warning>();
 
-  constructor(caller: Readonly<Settings> = {}) {
-    this.caller = settingsOf(caller);
+  constructor(callerGlobals: Readonly<Settings> = {}) {
+    this.callerGlobals = settingsOf(callerGlobals);
   }
 
   read(file: string): Promise<IniDocument> {

@@ -41,7 +41,7 @@ export async function readBackground(file: string, session: LoadSession): Promis
       const section = { kind, name };
       const own = await ownEnvironment(file, section, session);
       const part = await withEnvironment({ file, background: own }, session, async (environment) => {
-        const context = await backgroundContext(file, section, session.caller, session);
+        const context = await backgroundContext(file, section, session.callerGlobals, session);
         const settings = await readSettings(context);
         return { context, settings, environment, contexts: [context, ...(await requestedApp(context, file, session))] };
       });
@@ -63,7 +63,7 @@ async function requestedApp(
 ): Promise<Context[]> {
   if (kind !== 'task' || localConf['request'] === undefined) return [];
   const name = localConf['app'];
-  return [await loadContext('app', configUri(file), { globalConf: session.caller, name }, session)];
+  return [await loadContext('app', configUri(file), { globalConf: session.callerGlobals, name }, session)];
 }
 
 /** Lower-case letters, digits and hyphens. A process and a task may have the same name. */

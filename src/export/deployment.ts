@@ -74,7 +74,7 @@ export interface Deployment extends DeployedServer {
   /** The sections that the command line names. */
   readonly names: DeploymentNames;
   /** The arguments `name=value` of the command line, as `serve` takes them. */
-  readonly caller: readonly string[];
+  readonly assignments: readonly string[];
   /** Whether the application gets the whole path below a prefix. */
   readonly getsWholePath: boolean;
   readonly layout: AppLayout;
@@ -121,7 +121,7 @@ export async function readDeployment(
     hasServer,
     background,
     names,
-    caller: Object.entries(session.caller).map(([key, value]) => `${key}=${value}`),
+    assignments: Object.entries(session.callerGlobals).map(([key, value]) => `${key}=${value}`),
     getsWholePath: main.mountsWhole || (app !== undefined && getsWholePath(app)),
     layout: app ? await layoutOf(app) : NO_LAYOUT,
     variables: await deploymentVariables(
@@ -173,7 +173,7 @@ interface Web {
 
 async function readWeb(file: string, names: DeploymentNames, served: ServerNames, session: LoadSession): Promise<Web> {
   const environment = await applyEnvironment({ file, serverNames: names.servers, appName: names.app }, session);
-  const options = { globalConf: session.caller };
+  const options = { globalConf: session.callerGlobals };
   const uri = configUri(file);
   const servers = await loadServers(uri, served, { ...options, overrides: {} }, session);
   const app = await loadContext('app', uri, { ...options, name: names.app }, session);

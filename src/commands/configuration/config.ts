@@ -61,21 +61,21 @@ async function config(
 ): Promise<number> {
   const [argument = '', ...assignments] = args;
   readEnvFiles(options);
-  const caller = parseAssignments(assignments);
+  const callerGlobals = parseAssignments(assignments);
   const file = iniPath(argument);
   const picture = flagOption(options, 'tree') || flagOption(options, 'html');
   checkOptions(options, picture);
   const serverNames = listOption(options, 'serverName');
   // If the variables of the file have an error, it is found again below, and reported with the others.
-  await applyEnvironment({ file, serverNames }, new LoadSession(caller)).catch(() => {});
+  await applyEnvironment({ file, serverNames }, new LoadSession(callerGlobals)).catch(() => {});
   if (picture) {
-    console.out(await compositionPicture(file, caller, options, console.screen?.paint));
+    console.out(await compositionPicture(file, callerGlobals, options, console.screen?.paint));
     return EXIT_OK;
   }
   const document = await readIni(file);
-  const view = viewDocument(document, caller, flagOption(options, 'raw'));
+  const view = viewDocument(document, callerGlobals, flagOption(options, 'raw'));
   const wanted = selectSection(view, textOption(options, 'section'));
-  const shown = flagOption(options, 'showSecrets') ? wanted : await hideSecretValues(wanted, document, caller);
+  const shown = flagOption(options, 'showSecrets') ? wanted : await hideSecretValues(wanted, document, callerGlobals);
   if (flagOption(options, 'json')) {
     console.out(viewJson(file, shown));
     return EXIT_OK;
@@ -110,14 +110,14 @@ function isGiven(option: unknown): boolean {
 
 async function compositionPicture(
   file: string,
-  caller: Settings,
+  callerGlobals: Settings,
   options: Readonly<Record<string, unknown>>,
   paint: Paint | undefined,
 ): Promise<string> {
   const { compositionOf, compositionTree } = await import('../../deploy/inspect/composition.ts');
   const names = { app: textOption(options, 'appName'), servers: listOption(options, 'serverName') };
   const show = flagOption(options, 'showSecrets') ? showSecrets : undefined;
-  const composition = await compositionOf(file, names, new LoadSession(caller), show);
+  const composition = await compositionOf(file, names, new LoadSession(callerGlobals), show);
   if (flagOption(options, 'tree'))
     return compositionTree(composition, { settings: flagOption(options, 'verbose') }, paint);
   const { compositionPage } = await import('../../deploy/inspect/composition-page.ts');
@@ -134,13 +134,17 @@ function selectSection(view: DocumentView, name: string | undefined): DocumentVi
   });
 }
 
-async function hideSecretValues(view: DocumentView, document: IniDocument, caller: Settings): Promise<DocumentView> {
+async function hideSecretValues(
+  view: DocumentView,
+  document: IniDocument,
+  callerGlobals: Settings,
+): Promise<DocumentView> {
   const { file, sections, defaults } = document;
-  const show = await hideSecrets(file, new LoadSession(caller));
+  const show = await hideSecrets(file, new LoadSession(callerGlobals));
   const shown = (section: string, entry: ViewedEntry): ViewedEntry => {
     const { key, value, location } = entry;
     const own = sections.get(section)?.entries.get(key);
-    const given = own === undefined ? caller[key] : undefined;
+    const given = own === undefined ? callerGlobals[key] : undefined;
     const written = given === undefined ? (own ?? defaults.entries.get(key))?.value : undefined;
     const text = show({ file, section, key, value, written });
     return text === value ? entry : { key, value: text, inherited: entry.inherited ?? false, location };

@@ -51,12 +51,12 @@ export interface CheckOptions {
  * Checks an INI file and the files that it refers to.
  *
  * @param file an absolute path
- * @param caller `name=value` of the command line
+ * @param callerGlobals `name=value` of the command line
  * @returns the findings in the order of files and lines, without duplicates
  * @throws ConfigError if the file cannot be read
  */
-export async function checkFile(file: string, caller: Settings, options: CheckOptions = {}): Promise<Finding[]> {
-  const session = new CheckSession(caller);
+export async function checkFile(file: string, callerGlobals: Settings, options: CheckOptions = {}): Promise<Finding[]> {
+  const session = new CheckSession(callerGlobals);
   for (const each of options.envFiles ?? []) warnOfReaders(each, session);
   let document: IniDocument;
   try {
@@ -100,8 +100,8 @@ class FileCheck {
   async run(preload: readonly PreloadedModule[]): Promise<void> {
     const { file, sections } = this.#document;
     await this.#inspector.importFirst(preload, dirname(file));
-    const caller = settingsOf(this.#session.caller);
-    const loader = await ConfigFile.open(file, this.#session, resolveUri, caller);
+    const callerGlobals = settingsOf(this.#session.callerGlobals);
+    const loader = await ConfigFile.open(file, this.#session, resolveUri, callerGlobals);
     checkLogging(this.#document, this.#session);
     const reached = new Set<string>();
     const missing = new Map<PartKind, ConfigError>();
@@ -109,7 +109,7 @@ class FileCheck {
     const names = await serverNames(file, [], this.#session);
     for (const [kind, name] of [['app', undefined], ...names.map((each) => ['server', each] as const)] as const) {
       const { mark } = this.#session;
-      const main = await loader.context(kind, name, caller, []);
+      const main = await loader.context(kind, name, callerGlobals, []);
       const absent = missingSection(main);
       if (absent) missing.set(kind, absent);
       if (absent) this.#session.forget(mark);
@@ -129,7 +129,7 @@ class FileCheck {
     for (const { section, kind } of background) {
       const own = { kind, name: nameOfSection(section.name) };
       await withEnvironment({ file, background: own }, this.#session, async () =>
-        this.#inspect(await loader.sectionContext(kind, section, caller, []), reached),
+        this.#inspect(await loader.sectionContext(kind, section, callerGlobals, []), reached),
       );
     }
     const parts = [...sections.values()].flatMap((section) => {
@@ -140,7 +140,7 @@ class FileCheck {
     for (const { section, kind } of parts) {
       if (referred.has(section.name)) continue;
       const inner = new Set<string>();
-      await this.#inspect(await loader.sectionContext(kind, section, caller, []), inner);
+      await this.#inspect(await loader.sectionContext(kind, section, callerGlobals, []), inner);
       inner.delete(section.name);
       for (const name of inner) referred.add(name);
     }

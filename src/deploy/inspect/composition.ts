@@ -39,7 +39,7 @@ export async function compositionOf(
   show?: ShowSetting,
 ): Promise<Composition> {
   const uri = configUri(file);
-  const options = { globalConf: session.caller };
+  const options = { globalConf: session.callerGlobals };
   const { sections } = await session.read(file);
   const background = (['process', 'task'] as const).flatMap((kind) =>
     namesOfKind(sections.keys(), kind).map((name) => ({ kind, name })),

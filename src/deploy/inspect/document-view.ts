@@ -54,14 +54,14 @@ export interface DocumentView {
  * The sections of a file in its order, [DEFAULT] first. Within a section its own keys come first, then `here` and
  * `__file__`, then those inherited.
  *
- * @param caller overrides [DEFAULT]
+ * @param callerGlobals overrides [DEFAULT]
  * @param raw whether values are left as written
  */
-export function viewDocument(document: IniDocument, caller: Settings, raw: boolean): DocumentView {
+export function viewDocument(document: IniDocument, callerGlobals: Settings, raw: boolean): DocumentView {
   const errors: ViewError[] = [];
   let sectionName = '';
   let keyName = '';
-  const scope = new SectionScope(document, caller, caller, (error) => {
+  const scope = new SectionScope(document, callerGlobals, callerGlobals, (error) => {
     if (!(error instanceof ConfigError)) throw error;
     errors.push({ section: sectionName, key: keyName, error });
   });
@@ -93,7 +93,7 @@ export function viewDocument(document: IniDocument, caller: Settings, raw: boole
       keyName = key;
       const value = raw || (isFormatter && isReadRaw(key)) ? scope.raw(section, key) : scope.get(section, key);
       const shared = inherited.get(key);
-      const entry = caller[key] === undefined ? written.entries.get(key) : undefined;
+      const entry = callerGlobals[key] === undefined ? written.entries.get(key) : undefined;
       if (section === defaults) inherited.set(key, new DerivedEntry(key, value, true, entry));
       entries.push(shared?.value === value ? shared : new DerivedEntry(key, value, false, entry));
     }

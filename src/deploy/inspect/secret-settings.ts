@@ -31,8 +31,8 @@ export const showSecrets: ShowSetting = ({ value }) => value;
  * Finds the secrets of a file and of the files that it refers to. Imports only built-in parts, and ignores what cannot be
  * resolved.
  */
-export async function hideSecrets(file: string, { caller }: LoadSession): Promise<ShowSetting> {
-  const session = new CheckSession(caller);
+export async function hideSecrets(file: string, { callerGlobals }: LoadSession): Promise<ShowSetting> {
+  const session = new CheckSession(callerGlobals);
   const declared = await declaredSecrets(file, session);
   // A large file has the same few keys in thousands of sections.
   const named = new Map<string, boolean>();
@@ -45,7 +45,7 @@ export async function hideSecrets(file: string, { caller }: LoadSession): Promis
   for (const place of session.files) {
     const document = await session.read(place).catch(() => undefined);
     if (!document) continue;
-    const values = viewDocument(document, caller, false).sections.flatMap(({ name, entries }) =>
+    const values = viewDocument(document, callerGlobals, false).sections.flatMap(({ name, entries }) =>
       entries.filter(({ key }) => isSecret(place, name, key)).map(({ value }) => value),
     );
     // secretsOf drops values that are too short or too common to search for.
@@ -72,7 +72,7 @@ function secretsOfEnvironment(): Set<string> {
 async function declaredSecrets(file: string, session: CheckSession): Promise<Map<string, Set<string>>> {
   const declared = new Map<string, Set<string>>();
   const document = await session.read(file);
-  const loader = await ConfigFile.open(file, session, resolveUri, settingsOf(session.caller));
+  const loader = await ConfigFile.open(file, session, resolveUri, settingsOf(session.callerGlobals));
   const declare = (place: string, name: string, keys: readonly string[]): void => {
     const id = sectionId(place, name);
     declared.set(id, new Set([...(declared.get(id) ?? []), ...keys]));
@@ -86,7 +86,7 @@ async function declaredSecrets(file: string, session: CheckSession): Promise<Map
     const signature = `${kind} ${use}`;
     let keys = known.get(signature);
     if (keys === undefined) {
-      const factory = usedFactory(await loader.sectionContext(kind, section, session.caller, []));
+      const factory = usedFactory(await loader.sectionContext(kind, section, session.callerGlobals, []));
       keys = await secretKeys(factory);
       known.set(signature, keys);
       if (keys.length > 0) for (const { file: place, name } of factory.sections) declare(place, name, keys);

@@ -61,7 +61,9 @@ export class ConfigFile implements ContextLoader {
     const document = await session.read(file);
     for (const error of misspeltSections(document)) session.report(error);
     warnOfDefaultInOtherCase(document, session);
-    const scope = new SectionScope(document, session.caller, outer, (error, entry) => session.report(error, entry));
+    const scope = new SectionScope(document, session.callerGlobals, outer, (error, entry) =>
+      session.report(error, entry),
+    );
     return new ConfigFile(session, resolveUri, scope);
   }
 

@@ -22,7 +22,7 @@ export interface SectionConfig {
 }
 
 /**
- * @param outer The globals of the referring section or caller.
+ * @param outer The globals of the referring section or of the caller.
  * @param trail The sections being resolved, this one last.
  */
 export function readSection(
@@ -43,7 +43,7 @@ export function readSection(
   const isKept = (key: string): boolean =>
     kind !== undefined &&
     isBackground(kind) &&
-    key in session.caller &&
+    key in session.callerGlobals &&
     section.entries.has(key) &&
     !scope.document.defaults.entries.has(key);
   const gets: { name: string; from: string; entry: IniEntry | undefined }[] = [];

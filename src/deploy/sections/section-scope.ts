@@ -29,7 +29,7 @@ interface InheritedValue {
 
 export class SectionScope {
   readonly document: IniDocument;
-  readonly #caller: Settings;
+  readonly #callerGlobals: Settings;
   readonly #outer: Settings;
   readonly #own: Settings;
   readonly #onError: OnError;
@@ -42,19 +42,19 @@ export class SectionScope {
 
   /**
    * @param outer The globals of the referring file; this file's [DEFAULT] overrides them.
-   * @param caller The caller's globals; they override [DEFAULT] in every file.
+   * @param callerGlobals The caller's globals; they override [DEFAULT] in every file.
    * @param onError Called with the error of a value; if it returns, the value is used as written.
    */
   constructor(
     document: IniDocument,
-    caller: Settings,
+    callerGlobals: Settings,
     outer: Settings | undefined,
     onError: OnError = (error) => {
       throw error;
     },
   ) {
     this.document = document;
-    this.#caller = caller;
+    this.#callerGlobals = callerGlobals;
     this.#outer = settingsOf(outer);
     this.#onError = onError;
     this.#own = settingsOf({ here: dirname(document.file), __file__: document.file });
@@ -151,7 +151,7 @@ export class SectionScope {
 
   #findDefault(name: string): ScopeValue | undefined {
     const isOwn = (OWN_NAMES as readonly string[]).includes(name);
-    const given = this.#caller[name];
+    const given = this.#callerGlobals[name];
     if (given !== undefined && !isOwn) return { value: given, literal: true };
     const entry = this.document.defaults.entries.get(name);
     if (entry) return entry;
@@ -173,7 +173,7 @@ export class SectionScope {
       return interpolate(new ScopedValue(sectionName, key, value, section), scope, referenceEnvironment(), () => [
         ...section.entries.keys(),
         ...this.defaultNames(),
-        ...Object.keys(this.#caller),
+        ...Object.keys(this.#callerGlobals),
       ]);
     } catch (error) {
       this.#onError(error, this.entry(section, key));

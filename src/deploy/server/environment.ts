@@ -133,7 +133,7 @@ async function applications(file: string, name: string | undefined, session: Loa
     for (const inner of await innerContexts(context)) await visit(inner.context);
   };
   try {
-    await visit(await loadContext('app', configUri(file), { globalConf: session.caller, name }, session));
+    await visit(await loadContext('app', configUri(file), { globalConf: session.callerGlobals, name }, session));
   } catch (error) {
     if (!(error instanceof PasterError)) throw error;
   }
@@ -154,7 +154,9 @@ interface Defaults {
 
 async function readDefaults(file: string, session: LoadSession): Promise<Defaults> {
   const document = await session.read(file);
-  const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.report(error, entry));
+  const scope = new SectionScope(document, session.callerGlobals, undefined, (error, entry) =>
+    session.report(error, entry),
+  );
   return { value: scope.defaults()[ENVIRONMENT], location: document.defaults.entries.get(ENVIRONMENT)?.location };
 }
 
@@ -208,7 +210,7 @@ async function readServer(
   session: LoadSession,
   key: keyof typeof environmentSettings.declarations,
 ): Promise<ServerSection> {
-  const globalConf = session.caller;
+  const globalConf = session.callerGlobals;
   if (file === undefined) return { server: undefined, globalConf };
   const reading = new EnvironmentSession(session, key);
   const load = (kind: PartKind, name: string | undefined): Promise<Context> =>
@@ -238,7 +240,7 @@ class EnvironmentSession extends LoadSession {
   readonly #key: string;
 
   constructor(session: LoadSession, key: string) {
-    super(session.caller);
+    super(session.callerGlobals);
     this.#session = session;
     this.#key = key;
   }

@@ -43,7 +43,9 @@ export async function servedNames(file: string, session: LoadSession): Promise<r
   }
   const entry = section.entries.get('serve');
   if (!entry) return [];
-  const scope = new SectionScope(document, session.caller, undefined, (error, each) => session.report(error, each));
+  const scope = new SectionScope(document, session.callerGlobals, undefined, (error, each) =>
+    session.report(error, each),
+  );
   const value = scope.written(section, entry);
   const words = [...entry.value.matchAll(/[^\s,]+/g)];
   const found: string[] = [];

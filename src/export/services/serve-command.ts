@@ -28,18 +28,18 @@ function sectionOptions(servers: readonly string[]): string[] {
 
 /** @param server the options of `serve` for the web server */
 function pasterWords(
-  { names, caller, hasServer }: Deployment,
+  { names, assignments, hasServer }: Deployment,
   part: CommandPart,
   file: string,
   server: readonly string[],
 ): string[] {
   if (part === 'all' || part === 'web') {
     const app = names.app === undefined || !hasServer ? [] : ['-n', names.app];
-    return ['serve', ...app, ...server, ...(part === 'web' ? ['--only', WEB] : []), file, ...caller];
+    return ['serve', ...app, ...server, ...(part === 'web' ? ['--only', WEB] : []), file, ...assignments];
   }
   checkName(part);
-  if (part.context.kind === 'task') return ['run', file, part.name, ...caller];
-  return ['serve', '--only', part.name, file, ...caller];
+  if (part.context.kind === 'task') return ['run', file, part.name, ...assignments];
+  return ['serve', '--only', part.name, file, ...assignments];
 }
 
 /** A name that is a word of a command line. */

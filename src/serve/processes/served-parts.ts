@@ -102,6 +102,8 @@ function checkNames(
 /** For a file whose background processes run alone: a server that is never opened, with what [DEFAULT] says. */
 export async function loadServerWithoutSocket({ file = '' }: ServePlan, session: LoadSession): Promise<NamedServers> {
   const document = await session.read(file);
-  const scope = new SectionScope(document, session.caller, undefined, (error, entry) => session.report(error, entry));
+  const scope = new SectionScope(document, session.callerGlobals, undefined, (error, entry) =>
+    session.report(error, entry),
+  );
   return [{ name: 'main', server: await loadServer('npm:paster#http', { globalConf: scope.defaults() }, session) }];
 }
