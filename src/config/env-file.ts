@@ -6,7 +6,7 @@ import { ConfigError, errorCode, errorMessage, type Location } from '../errors.t
 import { decidesCode } from '../files/program-variables.ts';
 import { readConfiguration } from '../files/user-files.ts';
 import { requireOwn } from '../own-files.ts';
-import { referTo } from './ini/interpolate.ts';
+import { setReferenceEnvironment } from './ini/interpolate.ts';
 import type { SettingType } from './settings/setting-types.ts';
 
 export type Variables = Readonly<Record<string, string>>;
@@ -62,7 +62,7 @@ export function protectRoot(): void {
 export function releaseVariables(): void {
   isProtected = false;
   for (const [name, value] of applied) setVariable(name, value);
-  referTo(process.env);
+  setReferenceEnvironment(process.env);
 }
 
 /** The variables that files and settings give to the application, with their values. */
@@ -95,7 +95,7 @@ function setVariables(): void {
     applied.set(name, value);
     if (!(isProtected && decidesCode(name, value))) setVariable(name, value);
   }
-  referTo(isProtected ? { ...env, ...configuredVariables() } : env);
+  setReferenceEnvironment(isProtected ? { ...env, ...configuredVariables() } : env);
 }
 
 function setVariable(name: string, value: string): void {

@@ -35,16 +35,16 @@ const MAX_NESTED_REFERENCES = 1_000_000;
 
 const ENV_PREFIX = 'ENV_';
 
-let references = process.env;
+let environment = process.env;
 
 /** From now on, `%(ENV_NAME)s` refers to these variables. Default: the environment of this process. */
-export function referTo(variables: NodeJS.ProcessEnv): void {
-  references = variables;
+export function setReferenceEnvironment(variables: NodeJS.ProcessEnv): void {
+  environment = variables;
 }
 
 /** What `%(ENV_NAME)s` refers to. */
 export function referenceEnvironment(): NodeJS.ProcessEnv {
-  return references;
+  return environment;
 }
 
 /**

@@ -173,7 +173,7 @@ function validate<D extends Declarations>(
       issues.push({
         message: `${key}: ${isSecretSetting(key) && !setting.type.secret ? 'the value is not allowed' : errorMessage(error)}`,
         path: [key],
-        hint: formatHint(text, setting.type) ?? `allowed: ${setting.type.allowed}`,
+        hint: syntaxHint(text, setting.type) ?? `allowed: ${setting.type.allowed}`,
       });
     }
   }
@@ -189,7 +189,7 @@ function validate<D extends Declarations>(
 }
 
 /** A hint about quotes and trailing comments: unlike many other formats, this one takes them for part of the value. */
-function formatHint(text: string, type: SettingType<unknown>): string | undefined {
+function syntaxHint(text: string, type: SettingType<unknown>): string | undefined {
   const quoted = /^(["'])(.*)\1$/.exec(text)?.[2];
   if (quoted !== undefined && parses(type, quoted)) return 'remove the quotes: they are part of the value';
   const comment = text.search(/\s[;#]/);
