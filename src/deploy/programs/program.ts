@@ -58,16 +58,16 @@ export function programFactory(file: string, directory: string) {
   return factory;
 }
 
-/** What `enterProgramAhead` was called with, until the program starts. */
-let ahead: string | undefined;
-/** What changes this process for a program, from before its packages are imported ahead. */
+/** The start (see `startKey`) that `enterProgramAhead` has prepared. */
+let preparedStart: string | undefined;
+/** Set before packages are imported ahead, since it changes this process. */
 let signalsAhead: StopSignals | undefined;
 
 /** Gives this process the arguments and the directory of a program, since packages may read them when they are imported ahead. */
 function enterProgramAhead(file: string, settings: ProgramSettings): void {
-  ahead = textOf(file, settings);
+  preparedStart = startKey(file, settings);
   enterProgram(file, settings);
-  // Later these would be taken for changes by the program.
+  // If this happened later, the preloader would take it for changes that the program has made.
   hideChannel();
   signalsAhead ??= new StopSignals();
   announceMain(file);
@@ -79,13 +79,14 @@ function enterProgram(file: string, { args, cwd }: ProgramSettings): void {
   if (!isDeepStrictEqual(process.argv, argv)) process.argv = argv;
 }
 
-function textOf(file: string, { args, cwd }: ProgramSettings): string {
+/** The same text for the same file, arguments and directory. */
+function startKey(file: string, { args, cwd }: ProgramSettings): string {
   return JSON.stringify([file, args, cwd]);
 }
 
 async function startProgram(file: string, directory: string, settings: ProgramSettings): Promise<App> {
   const { port, ready, listen_others: listenOthers, args } = settings;
-  if (ahead !== undefined && ahead !== textOf(file, settings)) {
+  if (preparedStart !== undefined && preparedStart !== startKey(file, settings)) {
     throw new Error(`the arguments or the directory of ${file} have changed since packages were imported`);
   }
   enterProgram(file, settings);
@@ -93,7 +94,7 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
   const takeover = new ListenTakeover({ port, listenOthers, warn });
   hideChannel();
   const signals = signalsAhead ?? new StopSignals();
-  const isReady = ready === undefined ? undefined : watchReadiness(ready);
+  const waitForReadiness = ready === undefined ? undefined : watchReadiness(ready);
   if (FORKS_ITSELF.test(readFileSync(file, 'utf8'))) becomeClusterWorker();
   // A program may call listen() before or after its module has loaded.
   const app = isForkingServer(file, args) ? Promise.race([takeover.app, takeForkedServer()]) : takeover.app;
@@ -101,20 +102,20 @@ async function startProgram(file: string, directory: string, settings: ProgramSe
   const part = { what: file, location: undefined, ...currentStep() };
   const listening = {
     ...part,
-    hint: () => `${takeover.missing}; ${NO_SERVER}`,
+    hint: () => `${takeover.noServerReason}; ${NO_SERVER}`,
     overdue: (seconds: number) => notListening(part, takeover, seconds),
   };
   const taken = await asLoadingStep(listening, () => Promise.race([app, loaded.then(() => app)]));
-  if (isReady) {
+  if (waitForReadiness) {
     const overdue = (seconds: number) => notReady(part, ready, seconds);
-    await asLoadingStep({ ...part, overdue }, () => isReady(taken));
+    await asLoadingStep({ ...part, overdue }, () => waitForReadiness(taken));
   }
   taken.drain = async () => {
     takeover.isStopping = true;
     // Nothing else is open for longer than a request, and a program may close what requests in flight need.
     if (takeover.lasting === 0) return;
-    await until(() => takeover.inflight === 0, REQUESTS_MS);
-    if (await signals.begin()) await until(() => takeover.lasting === 0, LAST_WORDS_MS);
+    await waitUntil(() => takeover.inflight === 0, REQUESTS_MS);
+    if (await signals.begin()) await waitUntil(() => takeover.lasting === 0, CLOSE_MS);
   };
   taken.close = async () => {
     takeover.isStopping = true;
@@ -129,11 +130,11 @@ const MORE_TIME = 'start_timeout in the section of the server gives it more time
 
 function notListening(
   { what, location }: LoadingStep,
-  { requested, missing }: ListenTakeover,
+  { requested, noServerReason }: ListenTakeover,
   seconds: number,
 ): RunError {
   const options = { location, hint: `${NO_SERVER}; ${MORE_TIME}` };
-  if (requested.length > 0) return new RunError('PASTER_START_TIMEOUT', `${what}: ${missing}`, options);
+  if (requested.length > 0) return new RunError('PASTER_START_TIMEOUT', `${what}: ${noServerReason}`, options);
   return new RunError(
     'PASTER_START_TIMEOUT',
     `${what}: the program has not called listen() of an HTTP server within ${seconds} s`,
@@ -151,14 +152,15 @@ function notReady({ what, location }: LoadingStep, ready: string | undefined, se
   });
 }
 
-/** How long open WebSockets and long polls wait for requests in flight, and for the program to close them, before paster does. */
+/** How long open WebSockets and long polls stay open for requests in flight. */
 const REQUESTS_MS = 3000;
-const LAST_WORDS_MS = 250;
-const LOOK_MS = 20;
+/** How long the program may then take to close them itself, before paster does. */
+const CLOSE_MS = 250;
+const CHECK_MS = 20;
 
-async function until(isSo: () => boolean, limit: number): Promise<void> {
+async function waitUntil(condition: () => boolean, limit: number): Promise<void> {
   const end = performance.now() + limit;
-  while (!isSo() && performance.now() < end) await sleep(LOOK_MS);
+  while (!condition() && performance.now() < end) await sleep(CHECK_MS);
 }
 
 /** A program that uses node:cluster, in its first file, or a library that forks it. */
@@ -170,10 +172,10 @@ const POLL_MS = 50;
 
 /** @returns what to wait for once the program listens; output is watched from now on. */
 function watchReadiness(ready: string): (app: App) => Promise<void> {
-  return ready.startsWith('/') ? (app) => responds(app, ready) : waitForLine(ready);
+  return ready.startsWith('/') ? (app) => waitForResponse(app, ready) : waitForLine(ready);
 }
 
-async function responds(app: App, path: string): Promise<void> {
+async function waitForResponse(app: App, path: string): Promise<void> {
   for (;;) {
     const request = { method: 'GET', url: path, headers: { host: 'localhost' }, body: undefined };
     const { statusCode, body } = await inject(app, request, silentLogger);

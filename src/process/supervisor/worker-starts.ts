@@ -252,7 +252,7 @@ export class FirstWorkers<Boot> {
 const SLOW_START_S = 10;
 
 /** How many seconds a worker that is given up has to report what it waits for. With a blocked event loop it cannot. */
-const LAST_WORDS_S = 1;
+const FINAL_REPORT_S = 1;
 
 interface LimitedWorker {
   readonly pid: number | undefined;
@@ -279,7 +279,7 @@ class StartLimit {
     this.#limit = after(seconds, () => {
       this.error = startTimeoutError(loaded, seconds, 'an endless loop, or a promise that never settles');
       worker.giveUp(seconds);
-      this.#kill = after(LAST_WORDS_S, () => worker.kill());
+      this.#kill = after(FINAL_REPORT_S, () => worker.kill());
     });
   }
 

@@ -26,7 +26,7 @@ import {
 } from './policy.ts';
 import { ViteHotReload } from './vite-hot-reload.ts';
 
-/** Whether a server is one that only the program's own processes know: a Unix socket among the temporary files, not for HTTP. */
+/** Whether only the program's own processes connect to a server: it is not for HTTP, on a Unix socket among the temporary files. */
 function connectsOwnProcesses(server: NetServer, { path }: RequestedAddress): boolean {
   return !handlesHttp(server) && isTemporary(path);
 }
@@ -56,7 +56,7 @@ export class ListenTakeover implements ListenPolicy {
   #found: TakenServer | undefined;
   readonly #others: TakenServer[] = [];
   readonly #hotReload = new ViteHotReload();
-  /** paster ends the program: it may close its server. */
+  /** Whether paster is ending the program, which may then close its server without a warning. */
   isStopping = false;
   #resolve: (app: App) => void = () => {};
   #reject: (error: ConfigError) => void = () => {};
@@ -68,7 +68,7 @@ export class ListenTakeover implements ListenPolicy {
       this.#reject = reject;
     });
     replaceListen();
-    // Also without a guard: the place of a fork is for messages.
+    // Replaced even if children may listen, since this also records where the program forks, for error messages.
     if (options.listenOthers) replaceChildren();
     else guardChildren(CHILD_PRELOAD);
     setProgramPolicy(this);
@@ -154,8 +154,8 @@ export class ListenTakeover implements ListenPolicy {
     server.on('newListener', look);
   }
 
-  /** Why the program is no application, if it does nothing any more and none of its servers was taken. */
-  get missing(): string {
+  /** Why none of the program's servers was taken, for a message when the program has nothing left to do. */
+  get noServerReason(): string {
     const addresses = this.requested.map(formatRequested).join(' and ');
     return addresses === ''
       ? 'the program has ended without calling listen() of an HTTP server'
