@@ -1,5 +1,5 @@
 /** Reads the background processes and the tasks of an INI file for `export`, and notes what other schedulers do differently with tasks. */
-import { backgroundContext, ownEnvironment } from '../deploy/background/background-section.ts';
+import { backgroundContext, environmentSection } from '../deploy/background/background-section.ts';
 import { type BackgroundSettings, readBackgroundSettings } from '../deploy/background/process-settings.ts';
 import { readTaskSettings, type TaskSettings } from '../deploy/background/task-settings.ts';
 import { type Context, type FactoryContext, placeOfKey, sectionPlace, sectionPrefix } from '../deploy/context.ts';
@@ -39,7 +39,7 @@ export async function readBackground(file: string, session: LoadSession): Promis
     const parts: BackgroundPart<S>[] = [];
     for (const name of namesOfKind(sections, kind)) {
       const section = { kind, name };
-      const own = await ownEnvironment(file, section, session);
+      const own = await environmentSection(file, section, session);
       const part = await withEnvironment({ file, background: own }, session, async (environment) => {
         const context = await backgroundContext(file, section, session.callerGlobals, session);
         const settings = await readSettings(context);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { configuredVariables, protectRoot } from '../../config/env-file.ts';
 import { didYouMean } from '../../config/nearest.ts';
-import { backgroundContext, ownEnvironment } from '../../deploy/background/background-section.ts';
+import { backgroundContext, environmentSection } from '../../deploy/background/background-section.ts';
 import { type RunningProcess, runProcess } from '../../deploy/background/loaded-process.ts';
 import { readTaskSettings, type TaskSettings } from '../../deploy/background/task-settings.ts';
 import { type Context, sectionPrefix } from '../../deploy/context.ts';
@@ -52,7 +52,7 @@ async function runTask(
     throw new UsageError('PASTER_USAGE', `run: there is no section [task:${name}]`, { hint: didYouMean(name, names) });
   }
   const section = { kind: 'task', name } as const;
-  const background = await ownEnvironment(file, section, session);
+  const background = await environmentSection(file, section, session);
   const { preload: modules } = await applyEnvironment({ file, background }, session);
   const context = await backgroundContext(file, section, globalConf, session);
   const settings = await readTaskSettings(context);

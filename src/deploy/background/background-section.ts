@@ -1,4 +1,4 @@
-/** Finds the section of a background process or a task, and whose environment it has. */
+/** Finds the section of a background process or a task, and the section whose environment variables it runs with. */
 import type { Settings } from '../../protocol/types.ts';
 import { factoryContext } from '../compose.ts';
 import type { FactoryContext } from '../context.ts';
@@ -12,8 +12,8 @@ export interface BackgroundSection {
   readonly name: string;
 }
 
-/** The section whose environment is used; undefined for a task that sends a request, which gets the application's environment. */
-export async function ownEnvironment(
+/** The section itself; undefined for a task that sends a request, since it runs with the environment of the application. */
+export async function environmentSection(
   file: string,
   { kind, name }: BackgroundSection,
   session: LoadSession,

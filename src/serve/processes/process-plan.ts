@@ -4,7 +4,7 @@ import { applyEnvFiles, configuredVariables } from '../../config/env-file.ts';
 import {
   type BackgroundSection,
   backgroundContext,
-  ownEnvironment,
+  environmentSection,
 } from '../../deploy/background/background-section.ts';
 import {
   type BackgroundSettings,
@@ -127,7 +127,7 @@ function readSection<S extends ProcessSettings>(
   return inTurn(async () => {
     enterDirectory(workingDirectory());
     applyEnvFiles(plan.envFiles);
-    const background = await ownEnvironment(file, section, session);
+    const background = await environmentSection(file, section, session);
     return withEnvironment({ file, background, reload }, session, async ({ files, preload }) => {
       const context = await backgroundContext(file, section, globalConf, session);
       const settings = await readSettings(context);
