@@ -41,14 +41,17 @@ export class ConfigFile implements ContextLoader {
   readonly #session: LoadSession;
   readonly #resolveUri: ResolveUri;
   readonly #scope: SectionScope;
-  /** The file of the composite that refers to this one: names that are missing here are looked up there. */
-  readonly #writtenIn: ConfigFile | undefined;
+  /**
+   * For the loader of a composite that this file uses and another file declares: that other file, in which names that are
+   * missing here are looked up.
+   */
+  readonly #compositeFile: ConfigFile | undefined;
 
-  private constructor(session: LoadSession, resolveUri: ResolveUri, scope: SectionScope, writtenIn?: ConfigFile) {
+  private constructor(session: LoadSession, resolveUri: ResolveUri, scope: SectionScope, compositeFile?: ConfigFile) {
     this.#session = session;
     this.#resolveUri = resolveUri;
     this.#scope = scope;
-    this.#writtenIn = writtenIn;
+    this.#compositeFile = compositeFile;
   }
 
   /** @param outer The globals of the referring file or of the caller. */
@@ -99,7 +102,7 @@ export class ConfigFile implements ContextLoader {
 
   /** The files to search for a name after this one, nearest first. */
   get #fallbackFiles(): ConfigFile[] {
-    return this.#writtenIn ? [this.#writtenIn, ...this.#writtenIn.#fallbackFiles] : [];
+    return this.#compositeFile ? [this.#compositeFile, ...this.#compositeFile.#fallbackFiles] : [];
   }
 
   /**
@@ -109,8 +112,8 @@ export class ConfigFile implements ContextLoader {
   #loaderFor(used: FactoryContext): ContextLoader {
     const { loader } = used;
     if (!(loader instanceof ConfigFile)) return this;
-    const writtenIn = loader.#file === this.#file ? loader.#writtenIn : loader;
-    return writtenIn ? new ConfigFile(this.#session, this.#resolveUri, this.#scope, writtenIn) : this;
+    const compositeFile = loader.#file === this.#file ? loader.#compositeFile : loader;
+    return compositeFile ? new ConfigFile(this.#session, this.#resolveUri, this.#scope, compositeFile) : this;
   }
 
   /** The context of a section of any name. */
@@ -302,6 +305,7 @@ export class ConfigFile implements ContextLoader {
     const [protocol, second] = given;
     if (protocol === undefined) {
       const misplaced = FACTORY_KINDS.find((each) => each in localConf);
+      // `use egg:Paste#http`, without "=": its colon separates the key "use egg" from the value.
       const colon = Object.keys(localConf).find((key) => /^use\s+[a-z]+$/i.test(key));
       if (colon !== undefined) {
         const [, scheme] = colon.split(/\s+/);
