@@ -1,6 +1,6 @@
 /**
- * What the options of widely used middleware take, since their factories find a wrong value at the first request or not
- * at all. An option that is not listed can have any value.
+ * The kinds of values that the options of widely used middleware accept. The packages themselves find a wrong value only at
+ * the first request, or not at all. An option that is not listed can have any value.
  */
 
 /** The values that an option takes. */
@@ -36,8 +36,8 @@ export interface ConnectPackage {
 
 const anything: OptionKind = { allowed: 'anything', accepts: () => true };
 const bool: OptionKind = { allowed: 'true or false', accepts: (value) => typeof value === 'boolean' };
-const no: OptionKind = { allowed: 'false', accepts: (value) => value === false };
-const nothing: OptionKind = { allowed: 'null', accepts: (value) => value === null };
+const onlyFalse: OptionKind = { allowed: 'false', accepts: (value) => value === false };
+const onlyNull: OptionKind = { allowed: 'null', accepts: (value) => value === null };
 const word: OptionKind = {
   allowed: 'a text that is not empty',
   accepts: (value) => typeof value === 'string' && value.trim() !== '',
@@ -91,8 +91,8 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
     options: {
       // An origin that is false in JavaScript but is not `false` would let every origin in.
       origin: either(bool, textOrTexts),
-      ...each(textOrTexts, 'methods allowedHeaders headers exposedHeaders'),
-      ...each(bool, 'credentials preflightContinue'),
+      ...sameKind(textOrTexts, 'methods allowedHeaders headers exposedHeaders'),
+      ...sameKind(bool, 'credentials preflightContinue'),
       maxAge: whole(0),
       optionsSuccessStatus: whole(200, 599),
     },
@@ -101,15 +101,15 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
     options: {
       // Node's timers cannot wait longer.
       windowMs: whole(1, 2_147_483_647),
-      ...each(whole(0), 'limit max'),
+      ...sameKind(whole(0), 'limit max'),
       statusCode: whole(200, 599),
       message: anything,
       standardHeaders: either(bool, oneOf('draft-6 draft-7 draft-8')),
-      ...each(bool, 'legacyHeaders headers skipFailedRequests skipSuccessfulRequests passOnStoreError'),
-      ...each(word, 'identifier requestPropertyName'),
+      ...sameKind(bool, 'legacyHeaders headers skipFailedRequests skipSuccessfulRequests passOnStoreError'),
+      ...sameKind(word, 'identifier requestPropertyName'),
       validate: boolOrObject,
-      ipv6Subnet: either(no, whole(32, 64)),
-      ...each(code('a function'), 'keyGenerator handler skip requestWasSuccessful onLimitReached'),
+      ipv6Subnet: either(onlyFalse, whole(32, 64)),
+      ...sameKind(code('a function'), 'keyGenerator handler skip requestWasSuccessful onLimitReached'),
       store: code('a store, an object'),
       logger: code('an object with methods', 'validate = false silences it'),
     },
@@ -119,17 +119,17 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
     required: { name: 'secret', help: 'a text, or a JSON array of texts: the first one signs' },
     options: {
       secret: textOrTexts,
-      ...each(word, 'name key cookie.domain cookie.path'),
-      ...each(bool, 'resave rolling saveUninitialized proxy cookie.httpOnly cookie.partitioned'),
+      ...sameKind(word, 'name key cookie.domain cookie.path'),
+      ...sameKind(bool, 'resave rolling saveUninitialized proxy cookie.httpOnly cookie.partitioned'),
       unset: oneOf('destroy keep'),
       cookie: object,
-      ...each(either(whole(0), nothing), 'cookie.maxAge cookie.originalMaxAge'),
+      ...sameKind(either(whole(0), onlyNull), 'cookie.maxAge cookie.originalMaxAge'),
       'cookie.priority': oneOf('low medium high'),
       'cookie.sameSite': either(bool, oneOf('lax strict none')),
       'cookie.secure': either(bool, oneOf('auto')),
       store: code('a store, an object', 'for sessions without a store: use = npm:paster#session'),
       'cookie.expires': code('a Date', '"maxAge" in cookie, in milliseconds'),
-      ...each(code('a function'), 'genid cookie.encode'),
+      ...sameKind(code('a function'), 'genid cookie.encode'),
     },
   },
   helmet: {
@@ -140,12 +140,12 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
       permittedCrossDomainPolicies: 'X-Permitted-Cross-Domain-Policies',
     },
     options: {
-      ...each(boolOrObject, 'contentSecurityPolicy crossOriginEmbedderPolicy crossOriginOpenerPolicy'),
-      ...each(boolOrObject, 'crossOriginResourcePolicy referrerPolicy strictTransportSecurity hsts'),
-      ...each(boolOrObject, 'xDnsPrefetchControl dnsPrefetchControl xFrameOptions frameguard'),
-      ...each(boolOrObject, 'xPermittedCrossDomainPolicies permittedCrossDomainPolicies'),
-      ...each(bool, 'originAgentCluster xContentTypeOptions noSniff xDownloadOptions ieNoOpen'),
-      ...each(bool, 'xPoweredBy hidePoweredBy xXssProtection xssFilter'),
+      ...sameKind(boolOrObject, 'contentSecurityPolicy crossOriginEmbedderPolicy crossOriginOpenerPolicy'),
+      ...sameKind(boolOrObject, 'crossOriginResourcePolicy referrerPolicy strictTransportSecurity hsts'),
+      ...sameKind(boolOrObject, 'xDnsPrefetchControl dnsPrefetchControl xFrameOptions frameguard'),
+      ...sameKind(boolOrObject, 'xPermittedCrossDomainPolicies permittedCrossDomainPolicies'),
+      ...sameKind(bool, 'originAgentCluster xContentTypeOptions noSniff xDownloadOptions ieNoOpen'),
+      ...sameKind(bool, 'xPoweredBy hidePoweredBy xXssProtection xssFilter'),
     },
   },
   morgan: {
@@ -159,9 +159,9 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
   'serve-static': {
     first: { name: 'root', help: 'the directory with the files, such as %(here)s/static', kind: word },
     options: {
-      ...each(bool, 'acceptRanges cacheControl etag fallthrough immutable lastModified redirect'),
+      ...sameKind(bool, 'acceptRanges cacheControl etag fallthrough immutable lastModified redirect'),
       dotfiles: oneOf('allow deny ignore'),
-      ...each(either(no, textOrTexts), 'extensions index'),
+      ...sameKind(either(onlyFalse, textOrTexts), 'extensions index'),
       maxAge: time,
       setHeaders: code('a function'),
     },
@@ -169,7 +169,7 @@ export const CONNECT_PACKAGES: Readonly<Record<string, ConnectPackage>> = {
 };
 
 /** The same kind for several options. */
-function each(kind: OptionKind, names: string): Record<string, OptionKind> {
+function sameKind(kind: OptionKind, names: string): Record<string, OptionKind> {
   return Object.fromEntries(names.split(' ').map((name) => [name, kind]));
 }
 
