@@ -90,9 +90,9 @@ async function read(file: string, environment: string | undefined): Promise<Migr
   }
   const value = await loadEcosystem(file);
   const names = environmentNames(value);
-  const has = (name: string) => (names.includes(name) ? name : undefined);
-  const { apps, notes } = ecosystemApps(value, file, environment ?? has('production'));
-  const development = ecosystemApps(value, file, has('development')).apps.map(withoutProduction);
+  const ifDeclared = (name: string) => (names.includes(name) ? name : undefined);
+  const { apps, notes } = ecosystemApps(value, file, environment ?? ifDeclared('production'));
+  const development = ecosystemApps(value, file, ifDeclared('development')).apps.map(withoutProduction);
   return { production: apps, development, notes };
 }
 
@@ -216,7 +216,7 @@ function shownSection(app: MigratedApp, name: string, web: MigratedApp | undefin
     return `[app:main] and [server:main]${place}, port ${servedPort(app)}, ${workers}`;
   }
   if (app.runsOnce) return `[task:${name}], commented out: it has no schedule`;
-  if (app.isPm2s) return `[process:${name}], commented out: it is part of pm2`;
+  if (app.isPartOfPm2) return `[process:${name}], commented out: it is part of pm2`;
   return app.schedule === undefined ? `[process:${name}]` : `[task:${name}]`;
 }
 

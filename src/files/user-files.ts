@@ -115,7 +115,7 @@ export function openToRead(path: string, user?: FileUser): number {
 }
 
 /** What a shell hands over: a pipe, `<(...)`, or standard input. */
-const ENDS_BY_ITSELF = /^\/(?:dev\/(?:fd\/\d+|stdin|null)|proc\/(?:self|\d+)\/fd\/\d+)$/;
+const SHELL_INPUT = /^\/(?:dev\/(?:fd\/\d+|stdin|null)|proc\/(?:self|\d+)\/fd\/\d+)$/;
 
 /**
  * Reads a configuration file: an INI file, a file of variables, a certificate. A FIFO or a device, which could block the
@@ -125,7 +125,7 @@ const ENDS_BY_ITSELF = /^\/(?:dev\/(?:fd\/\d+|stdin|null)|proc\/(?:self|\d+)\/fd
  */
 export function readConfiguration(path: string): Buffer {
   const shared = isRootProcess() ? firstSharedStep(path) : undefined;
-  if (!shared) return ENDS_BY_ITSELF.test(path) ? readFileSync(path) : readRegular(path, READ, () => true);
+  if (!shared) return SHELL_INPUT.test(path) ? readFileSync(path) : readRegular(path, READ, () => true);
   try {
     return asUser(ownerOf(shared.stat), () => readRegular(path, READ, () => true));
   } catch (error) {

@@ -88,14 +88,15 @@ export class TentativeResponse {
       this.#stops.push(() => target.off(event, forward));
     }
     this.#interceptor = interceptResponse(response, {
-      onHead: (status) => this.#passes(Number(status)),
+      onHead: (status) => this.#decide(Number(status)),
       onEnd: () => {
         if (this.state === 'dropped') this.finish();
       },
     });
   }
 
-  #passes(status: number): boolean {
+  /** Passes the response on or drops it, by its status. @returns whether it is passed on */
+  #decide(status: number): boolean {
     if (this.#options.isDropped(status)) {
       this.drop();
       return false;

@@ -13,7 +13,15 @@ import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import type { App } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
 import { ProxiedRequest, sendRefusal } from './proxied-request.ts';
-import { describeTarget, hostHeader, isSameHost, type ProxyTarget, parseHost, parseTarget } from './target.ts';
+import {
+  describeTarget,
+  type HostAndPort,
+  hostHeader,
+  isSameHost,
+  type ProxyTarget,
+  parseHost,
+  parseTarget,
+} from './target.ts';
 
 /** Options of both kinds. */
 interface CommonOptions {
@@ -120,7 +128,7 @@ function addressTarget(address: string): ProxyTarget {
   }
 }
 
-function hostSetting(setting: string, text: string): { readonly host: string; readonly port: number | undefined } {
+function hostSetting(setting: string, text: string): HostAndPort {
   const host = parseHost(text);
   if (host) return host;
   throw new ConfigError('PASTER_PROXY_HOST', `${setting}: "${text}" is not of the form host or host:port`, { setting });

@@ -89,10 +89,10 @@ async function request(
     isSent = true;
     try {
       const log = programLogger('warn', console.err);
-      const answer = await inject(app, { ...toSend, prepare: markCommandRequest }, log).catch(throwIncomplete);
-      if (flagOption(options, 'displayHeaders')) console.out(headText(answer));
-      await writeBody(answer);
-      return answer.statusCode >= 200 && answer.statusCode < 400 ? EXIT_OK : EXIT_FAILURE;
+      const response = await inject(app, { ...toSend, prepare: markCommandRequest }, log).catch(throwIncomplete);
+      if (flagOption(options, 'displayHeaders')) console.out(headText(response));
+      await writeBody(response);
+      return response.statusCode >= 200 && response.statusCode < 400 ? EXIT_OK : EXIT_FAILURE;
     } finally {
       await closeApp(app, context, programLogger('warn', console.err));
     }

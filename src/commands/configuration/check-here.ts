@@ -66,7 +66,7 @@ export async function checkHere(
 /** For `--as-user`: checks each server section, and collects the sentences to print. */
 async function accessCheck(user: string | undefined): Promise<AccessCheck | undefined> {
   if (user === undefined) return undefined;
-  const { accessTo, identityOf, notLookedAt } = await import('./web-server-access.ts');
+  const { accessTo, identityOf, notChecked } = await import('./web-server-access.ts');
   const who = identityOf(user);
   const sentences = new Set<string>();
   return {
@@ -76,7 +76,7 @@ async function accessCheck(user: string | undefined): Promise<AccessCheck | unde
       for (const sentence of access.sentences) sentences.add(sentence);
       return access.obstacles;
     },
-    onForeignServer: (context) => void sentences.add(notLookedAt(context)),
+    onForeignServer: (context) => void sentences.add(notChecked(context)),
   };
 }
 

@@ -69,7 +69,7 @@ export async function preloadReport(
   );
   let result: string;
   try {
-    const prepared = await findOut(boot, preload);
+    const prepared = await prepareSpareWorker(boot, preload);
     const names = new Set(prepared?.units.flatMap((unit) => (unit.isKnown ? packageOf(unit.file).name : [])));
     result = `imported ahead: ${names.size > 0 ? [...names].join(', ') : 'none'}`;
   } catch (error) {
@@ -79,11 +79,11 @@ export async function preloadReport(
 }
 
 /** Reloads the unchanged application until it gets a spare worker that has imported packages. */
-async function findOut(boot: WorkerPlan, preload: PreloadPlan): Promise<Prepared | undefined> {
+async function prepareSpareWorker(boot: WorkerPlan, preload: PreloadPlan): Promise<Prepared | undefined> {
   const output = openSync(devNull, 'w');
   const pool = new Pool<WorkerPlan>({
     entry: join(OWN_CODE, 'worker.js'),
-    settings: { boot, sockets: [], env: { ...process.env }, limits: NO_LIMITS, ...SETTINGS },
+    settings: { boot, sockets: [], env: { ...process.env }, limits: NO_LIMITS, ...POOL_SETTINGS },
     log: silentLogger,
     execArgv: [],
     output: () => output,
@@ -123,4 +123,4 @@ const TOO_LATE = Symbol();
 
 const ignore = (): void => {};
 
-const SETTINGS = { startTimeout: LIMIT_MS / 1000, spareWorkers: 1, drain: 1, exclusive: false };
+const POOL_SETTINGS = { startTimeout: LIMIT_MS / 1000, spareWorkers: 1, drain: 1, exclusive: false };

@@ -36,14 +36,14 @@ export function accessTo(server: LoadedServer, settings: unknown, who: UserIdent
     for (const each of found) server.locateAddress(each);
     obstacles.push(...found);
     if (found.length > 0) continue;
-    const from = address.kind === 'tcp' && !isLoopback(address.host) ? whence(settings) : '';
+    const from = address.kind === 'tcp' && !isLoopback(address.host) ? fromAllowed(settings) : '';
     sentences.push(`${section} ${who.name} can connect to ${url}${from}`);
   }
   return { obstacles, sentences };
 }
 
 /** The sentence for a server of another package: how it uses its address is unknown. */
-export function notLookedAt(context: FactoryContext): string {
+export function notChecked(context: FactoryContext): string {
   return `${sectionName(context)} not checked: paster does not know how this server uses its address`;
 }
 
@@ -77,7 +77,7 @@ function allowed(settings: unknown): readonly Network[] | undefined {
   return has ? (settings.allow as readonly Network[] | undefined) : undefined;
 }
 
-function whence(settings: unknown): string {
+function fromAllowed(settings: unknown): string {
   const networks = allowed(settings);
   return networks?.length ? ` from ${networks.map(({ address, prefix }) => `${address}/${prefix}`).join(', ')}` : '';
 }

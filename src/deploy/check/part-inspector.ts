@@ -107,7 +107,7 @@ export class PartInspector {
   }
 
   async #inspectFactory(context: FactoryContext, visit: Visit): Promise<void> {
-    const made = brokenBy(context) === undefined ? await this.#loadOrNote(context) : undefined;
+    const made = brokenBy(context) === undefined ? await this.#loadOrReport(context) : undefined;
     // Keys of a composite may name applications even if its module cannot be imported.
     if (isMeantAsComposite(context)) await this.#inspectParts(context, declaredSchema(made?.value), visit);
     try {
@@ -119,7 +119,7 @@ export class PartInspector {
     }
   }
 
-  #loadOrNote(context: FactoryContext): Promise<{ readonly value: unknown } | undefined> {
+  #loadOrReport(context: FactoryContext): Promise<{ readonly value: unknown } | undefined> {
     return this.#load(context).then(
       (value) => ({ value }),
       (error) => {
@@ -213,12 +213,12 @@ export class PartInspector {
   async #inspectMade(described: FactoryContext, made: unknown, visit: Visit): Promise<void> {
     const { context } = await takeApplicationSettings(described, made);
     if (isBackground(context.kind)) return this.#inspectProcess(context, made, visit);
-    const isReady = context.protocol === 'object';
-    if (!isReady) factoryFunction(made, context);
+    const isObject = context.protocol === 'object';
+    if (!isObject) factoryFunction(made, context);
     if (context.kind === 'server') {
-      if (isReady) await createServer(context, made, undefined);
+      if (isObject) await createServer(context, made, undefined);
       await this.#inspectServer(context, made);
-    } else if (isReady) {
+    } else if (isObject) {
       if (context.kind === 'app') await toApp(made);
       else toFilter(made);
     } else if (context.protocol === 'connect') {

@@ -36,23 +36,23 @@ export async function hideSecrets(file: string, { callerGlobals }: LoadSession):
   const declared = await declaredSecrets(file, session);
   // A large file has the same few keys in thousands of sections.
   const named = new Map<string, boolean>();
-  const isSecret = (place: string, section: string, key: string): boolean => {
+  const isSecret = (path: string, section: string, key: string): boolean => {
     const isNamed = named.get(key) ?? isSecretSetting(key);
     named.set(key, isNamed);
-    return isNamed || (declared.size > 0 && (declared.get(sectionId(place, section))?.has(key) ?? false));
+    return isNamed || (declared.size > 0 && (declared.get(sectionId(path, section))?.has(key) ?? false));
   };
   const secrets = secretsOfEnvironment();
-  for (const place of session.files) {
-    const document = await session.read(place).catch(() => undefined);
+  for (const path of session.files) {
+    const document = await session.read(path).catch(() => undefined);
     if (!document) continue;
     const values = viewDocument(document, callerGlobals, false).sections.flatMap(({ name, entries }) =>
-      entries.filter(({ key }) => isSecret(place, name, key)).map(({ value }) => value),
+      entries.filter(({ key }) => isSecret(path, name, key)).map(({ value }) => value),
     );
     // secretsOf drops values that are too short or too common to search for.
     for (const secret of values.flatMap((value) => [...secretsOf({ secret: value })])) secrets.add(secret);
   }
-  return ({ file: place, section, key, value, written }) => {
-    const shown = shownSetting(key, value, isSecret(place, section, key));
+  return ({ file: path, section, key, value, written }) => {
+    const shown = shownSetting(key, value, isSecret(path, section, key));
     return written?.includes('%(') ? concealed(shown, secrets) : shown;
   };
 }
@@ -73,8 +73,8 @@ async function declaredSecrets(file: string, session: CheckSession): Promise<Map
   const declared = new Map<string, Set<string>>();
   const document = await session.read(file);
   const loader = await ConfigFile.open(file, session, resolveUri, settingsOf(session.callerGlobals));
-  const declare = (place: string, name: string, keys: readonly string[]): void => {
-    const id = sectionId(place, name);
+  const declare = (path: string, name: string, keys: readonly string[]): void => {
+    const id = sectionId(path, name);
     declared.set(id, new Set([...(declared.get(id) ?? []), ...keys]));
   };
   // Sections with the same `use` have the same part: a large file has thousands of sections and few parts.
@@ -89,7 +89,7 @@ async function declaredSecrets(file: string, session: CheckSession): Promise<Map
       const factory = usedFactory(await loader.sectionContext(kind, section, session.callerGlobals, []));
       keys = await secretKeys(factory);
       known.set(signature, keys);
-      if (keys.length > 0) for (const { file: place, name } of factory.sections) declare(place, name, keys);
+      if (keys.length > 0) for (const { file: path, name } of factory.sections) declare(path, name, keys);
     }
     if (keys.length > 0) declare(file, section.name, keys);
   }

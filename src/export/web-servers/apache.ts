@@ -114,10 +114,10 @@ function staticFiles(prefix: string, root: StaticRoot): string {
   );
 }
 
-function memberUrl({ scheme }: Site, backend: Backend, slash: string): string {
+function memberUrl({ scheme }: Site, backend: Backend, path: string): string {
   const protocol = scheme === 'fastcgi' ? 'fcgi' : scheme;
-  if (backend.kind === 'tcp') return `"${protocol}://${hostPort(backend)}${slash}"`;
-  return apacheSocket(backend.path).replace(/"$/, `|${protocol}://localhost${slash}"`);
+  if (backend.kind === 'tcp') return `"${protocol}://${hostPort(backend)}${path}"`;
+  return apacheSocket(backend.path).replace(/"$/, `|${protocol}://localhost${path}"`);
 }
 
 /** Apache compares the certificate's name with the Host of the client's request, since it is preserved. */

@@ -57,15 +57,15 @@ export function errorDocuments(paths: Readonly<Record<string, string>>, write: W
   for (const [status, path] of Object.entries(paths)) checkPage(status, path);
   return (app) => (req, res) => {
     if (isInternal(req)) return app(req, res);
+    const url = req.url ?? '/';
+    let errorDocument: ErrorDocumentRequest['errorDocument'];
     const mount = filterMountOf((internal, internalRes) => {
-      (internal as ErrorDocumentRequest).errorDocument = cause;
+      (internal as ErrorDocumentRequest).errorDocument = errorDocument;
       return app(internal, internalRes);
     }, req);
-    const url = req.url ?? '/';
-    let cause: ErrorDocumentRequest['errorDocument'];
     const outer = res.getHeaderNames();
     async function respond(status: number): Promise<void> {
-      cause = { status, url };
+      errorDocument = { status, url };
       dropHeaders(res, new Set([...outer, ...KEPT]));
       const page = await fetchPage(status, () => include(mount, req, paths[status] ?? '/'), write);
       const cookies = [res.getHeader('set-cookie'), page.headers['set-cookie']].flat().filter(isString);

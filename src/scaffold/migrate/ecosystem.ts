@@ -104,14 +104,14 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     (listens === 'yes' || (!['no', 'other'].includes(listens) && mayServe));
   const instances = listens === 'other' ? onlyOne(app) : instancesOf(app, isServer);
   const { command = [] } = program;
-  const isPm2s = script === 'serve';
+  const isPartOfPm2 = script === 'serve';
   const notes = [
     ...notesOf(app, variables),
     ...limitNotes(app),
     ...programNotes(app, isServer && isCluster),
     ...instances.notes,
     ...served.notes,
-    ...(isPm2s ? [PM2_SERVE] : []),
+    ...(isPartOfPm2 ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
     ...(program.file !== undefined && listens === 'no' && !endsItself && mayServe
       ? [
@@ -137,7 +137,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     schedule: endsItself ? times : undefined,
     restartSchedule: endsItself ? undefined : times,
     runsOnce: endsItself && times === undefined,
-    isPm2s,
+    isPartOfPm2,
     settings: {
       ...setting('max_memory', mebibytesOf(app['max_memory_restart'])),
       ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),

@@ -26,7 +26,7 @@ export interface MigratedApp {
   /** It ends by itself, and nothing says when it runs. */
   readonly runsOnce: boolean;
   /** Whether it is part of pm2: its section is commented out. */
-  readonly isPm2s: boolean;
+  readonly isPartOfPm2: boolean;
   readonly settings: Partial<Readonly<Record<MigratedSetting, string>>>;
   /** What has no counterpart, and what to do. */
   readonly notes: readonly string[];

@@ -158,7 +158,7 @@ function partSection(app: MigratedApp, name: string, { directory, isDevelopment 
   }
   if (app.instances === 'auto' && !isTask) notes.push('instances: write how many processes run it');
   const commented = text.replace(/^/gm, '# ');
-  if (!runsOnce) return [...comments(notes), app.isPm2s ? commented : text].join('\n');
+  if (!runsOnce) return [...comments(notes), app.isPartOfPm2 ? commented : text].join('\n');
   notes.push('It ends by itself, and nothing says when it runs');
   notes.push('To use it, also with paster run, write its schedule and remove the "# " of its lines');
   return [...comments(notes), commented].join('\n');

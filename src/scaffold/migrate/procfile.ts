@@ -52,7 +52,7 @@ export function readProcfile(file: string): Procfile {
       schedule: undefined,
       restartSchedule: undefined,
       runsOnce: name === 'release',
-      isPm2s: false,
+      isPartOfPm2: false,
       settings: {},
       notes: [
         ...known.notes,
