@@ -1,6 +1,6 @@
 /**
- * The public API as it is installed: dist/index.js is made of this file, its types of index.ts. `import 'paster'` loads
- * what loads an application; every other function loads its own module when the program first calls it.
+ * The public API as it is installed: dist/index.js is built from this file, and its types from index.ts. `import 'paster'`
+ * imports only the modules that load an application. Every other function imports its module when it is first called.
  */
 import type * as Api from './index.ts';
 import { requireOwn } from './own-files.ts';
@@ -54,7 +54,7 @@ export const getLogger = lazy('getLogger', 'logging/python/logger');
  * A function of the API that is loaded when it is called, or when a factory's `settings` are read. Node can require an
  * ES module that awaits nothing (>= 20.19), so the call is synchronous.
  *
- * @param module the file in src/ that has the function, without `.ts`; rolldown.config.ts makes a file of dist/ of each
+ * @param module the file in src/ that has the function, without `.ts`; rolldown.config.ts builds each into a file in dist/
  */
 function lazy<Name extends keyof typeof Api>(name: Name, module: string): (typeof Api)[Name] {
   const load = (): ApiFunction => requireOwn(`./${module}.js`)[name];
@@ -67,6 +67,6 @@ function lazy<Name extends keyof typeof Api>(name: Name, module: string): (typeo
 
 interface ApiFunction {
   (...args: readonly unknown[]): unknown;
-  /** What a factory declares of its settings. */
+  /** The settings that a factory declares. */
   readonly settings?: unknown;
 }

@@ -16,7 +16,7 @@ export interface Welcome {
   readonly facts?: readonly (readonly [name: string, value: string])[];
   /** Paths that the browser can ask for. */
   readonly links?: readonly string[];
-  /** HTML behind the text. */
+  /** HTML after all other content. */
   readonly more?: string;
 }
 

@@ -24,7 +24,7 @@ type Options = Readonly<Record<string, unknown>>;
 interface Migration {
   readonly production: readonly MigratedApp[];
   readonly development: readonly MigratedApp[];
-  /** What of the file itself has no counterpart. */
+  /** The parts of the file itself that have no counterpart in an INI file. */
   readonly notes: readonly string[];
 }
 

@@ -104,7 +104,7 @@ export async function codeFrame(place: Place, paint: Paint, directory?: string):
   return lines.length > 0 ? ['', ...lines, ''] : [];
 }
 
-/** A line of a file, on a terminal: tabs have two columns, so that what is below a character stays there. */
+/** A line of a file for a terminal. A tab becomes two spaces, so that the marker below the line stays below its character. */
 function shownCode(text: string): string {
   return printableLine(text.replaceAll('\t', '  '));
 }

@@ -1,5 +1,4 @@
-/** A site of a web server in front of a deployment, made from the options of `export`, which are checked, and the INI file. */
-
+/** Builds the site of a web server in front of a deployment from the INI file and the options of `export`, which it checks. */
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';

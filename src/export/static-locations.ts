@@ -105,7 +105,10 @@ export async function layoutOf(app: Context): Promise<AppLayout> {
   return { staticRoots: whole, bodyLimit: await bodyLimitOf(app), health: readinessPath(healths) };
 }
 
-/** Filters behind a URL map apply only to a part of it. A wrong value is reported by `check` and `serve`. */
+/**
+ * The smallest limit of the filters around the whole application. Filters behind a URL map are left out, since they apply to
+ * a part of it. A value that is not a size is left out too: `check` and `serve` report it.
+ */
 async function bodyLimitOf(app: Context): Promise<number | undefined> {
   const limits: number[] = [];
   for (let context: Context | undefined = app; context && context.form !== 'factory'; ) {

@@ -8,12 +8,12 @@ import { basename, dirname, join } from 'node:path';
 import { errorCode } from '../errors.ts';
 import { exposureOf } from './path-steps.ts';
 
-/** The real paths of the existing ones: in the system's runtime directories and in the one for temporary files. */
+/** The real paths of the private directories that exist, below a runtime directory or the one for temporary files. */
 export function privateDirectories(): string[] {
   return candidates().flatMap((candidate) => usable(candidate, false) ?? []);
 }
 
-/** The first usable one, created if it does not exist; undefined if none is usable. */
+/** The first private directory that is usable, created if it does not exist; undefined if none is usable. */
 export function makePrivateDirectory(): string | undefined {
   for (const candidate of candidates()) {
     const directory = usable(candidate, true);
@@ -35,7 +35,7 @@ function candidates(): string[] {
   ];
 }
 
-/** Its real path if only this user can access and replace it. */
+/** The real path of a directory if only this user can access and replace it. */
 function usable(candidate: string, create: boolean): string | undefined {
   const user = process.geteuid?.();
   try {

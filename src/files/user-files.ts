@@ -57,7 +57,7 @@ export function asUser<T>(user: FileUser | undefined, work: () => T): T {
   try {
     setgroups([...user.groups]);
   } catch (error) {
-    // A container can deny root this right; then root has no other rights to give up.
+    // A container can deny root this right. Such a root has usually lost its rights to other users' files as well.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
     return work();
   }
@@ -114,14 +114,13 @@ export function openToRead(path: string, user?: FileUser): number {
   return shared ? openAsUser(path, READ, user ?? ownerOf(shared)) : openSync(path, READ);
 }
 
-/** What a shell hands over: a pipe, `<(...)`, or standard input. */
+/** A path by which a shell passes a pipe, `<(...)`, or standard input. It may be a FIFO, since the shell ends it. */
 const SHELL_INPUT = /^\/(?:dev\/(?:fd\/\d+|stdin|null)|proc\/(?:self|\d+)\/fd\/\d+)$/;
 
 /**
  * Reads a configuration file: an INI file, a file of variables, a certificate. A FIFO or a device, which could block the
- * process, is an error. In another user's directory, root reads it
- * with the rights of the directory's owner, who could otherwise make root read any file through a link, or block on a
- * FIFO. Root also reads a file of its own that is directly in such a directory.
+ * process, is an error. In another user's directory, root reads the file with the rights of the directory's owner, who could
+ * otherwise make root read any file through a link. Root also reads a file of its own that is directly in such a directory.
  */
 export function readConfiguration(path: string): Buffer {
   const shared = isRootProcess() ? firstSharedStep(path) : undefined;
@@ -149,7 +148,7 @@ function readRootsOwn(path: string): Buffer | undefined {
 function readRegular(path: string, flags: number, accepts: (stats: Stats) => boolean): Buffer {
   const fd = openSync(path, flags);
   try {
-    // Node says best that it is a directory.
+    // For a directory, the error of `readFileSync` is the clearest.
     if (!fstatSync(fd).isDirectory() && !accepts(fstatOfRegular(fd, path)))
       throw new Error(`not a file that only root controls, open '${path}'`);
     return readFileSync(fd);

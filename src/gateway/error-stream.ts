@@ -1,7 +1,7 @@
 /**
- * The error log of a request, like Python's `wsgi.errors`: FastCGI sends it at the end of the request to the web server (STDERR,
- * FastCGI specification 1.0 section 5.3), which writes it to its own error log. With CGI this is standard error, which is the web
- * server's log; with the other protocols too, which have no such way.
+ * The error log of a request, like Python's `wsgi.errors`. FastCGI sends the text to the web server at the end of the request
+ * (STDERR, FastCGI specification 1.0 section 5.3), and the web server writes it to its own error log. All other protocols use
+ * standard error; under CGI, that is the web server's log too.
  */
 import type { IncomingMessage } from 'node:http';
 import { Writable } from 'node:stream';

@@ -1,6 +1,6 @@
 /**
- * `npm:paster#cascade` (`egg:Paste#cascade`): asks one application after the other until one responds with another status than
- * 404: for example, static files first and then the application.
+ * `npm:paster#cascade` (`egg:Paste#cascade`): asks one application after the other until one responds with a status other than
+ * 404. Static files can come first, for example, and then the application.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings, otherSettings, type SettingsOf } from '../../config/settings/setting.ts';

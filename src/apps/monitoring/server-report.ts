@@ -10,8 +10,9 @@ import { type Network, Peers } from '../../net/peers.ts';
 import type { App } from '../../protocol/types.ts';
 
 /**
- * Whether a client may see the server's status. Its own address counts, not that of the web server in front: behind a
- * gateway that is REMOTE_ADDR, and a request that came through a proxy on this machine is not from this machine.
+ * Whether a client may see the server's status. The client's own address counts, not that of the web server in front:
+ * behind a gateway, the client's address is REMOTE_ADDR. A request that came through a proxy on this machine is not from
+ * this machine.
  * @param allowed empty: only clients on this machine.
  */
 export function allowedClients(allowed: readonly Network[]): (req: IncomingMessage) => boolean {
@@ -33,9 +34,9 @@ function asksForThisMachine(req: IncomingMessage): boolean {
 }
 
 interface StatusAppOptions {
-  /** Whether the status has the last ten minutes. */
+  /** Whether the status includes the last ten minutes. Default: no. */
   readonly history?: boolean;
-  /** Whether the request itself is one of those in flight. Default: yes. */
+  /** Whether the status counts the request for it among those in flight. Default: yes. */
   readonly isShown?: (req: IncomingMessage) => boolean;
 }
 

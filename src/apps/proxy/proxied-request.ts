@@ -1,6 +1,6 @@
 /**
- * One request that a proxy forwards. The library gets this object instead of Node's request: the method, the URL and the
- * headers are those for the next server, and the library may change them.
+ * One request that a proxy forwards. The library (httpxy) gets this object instead of Node's request: the method, the URL
+ * and the headers are those for the next server, and the library may change them.
  */
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -85,7 +85,8 @@ async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: 
     isLate = true;
     stop();
   });
-  // A timer must not keep the process while code loads that waits for nothing, nor a Node program that has nothing left to do.
+  // The timer must not keep this process alive: code that loads may wait for something that never happens, and a Node
+  // program may have nothing left to do.
   limit?.unref();
   let running: RunningProcess | undefined;
   const loading = runProcess(context, { onGroup: () => {}, stopped: stopping.signal });

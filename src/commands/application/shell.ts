@@ -136,8 +136,8 @@ async function runPrompt(names: Readonly<Record<string, unknown>>): Promise<void
 }
 
 /**
- * Evaluates standard input. The lines are passed to a prompt one at a time, since it would read on while a line awaits
- * something.
+ * Evaluates standard input. The prompt gets one line at a time, since otherwise it would evaluate the next one while a line
+ * awaits something.
  * @returns whether every line could be evaluated
  */
 async function evaluateInput(names: Readonly<Record<string, unknown>>): Promise<boolean> {
@@ -147,7 +147,7 @@ async function evaluateInput(names: Readonly<Record<string, unknown>>): Promise<
   const repl = defineNames(start({ prompt: '', terminal: false, input, output: process.stdout }), names);
   const exited = new Promise<void>((resolve) => repl.once('exit', resolve));
   let prompted = (): void => {};
-  // It prompts when it is done with a line, whether the line threw, awaited something or needs a continuation.
+  // Called after each line, whether the line threw, awaited something or needs a continuation.
   Object.defineProperty(repl, 'displayPrompt', { value: () => prompted() });
   for await (const line of createInterface({ input: process.stdin })) {
     const done = new Promise<void>((resolve) => {
@@ -168,7 +168,7 @@ function defineNames(repl: REPLServer, names: Readonly<Record<string, unknown>>)
   return repl;
 }
 
-/** Keeps the history in the user's home or in PASTER_HISTORY (empty: nowhere). An error with it is ignored. */
+/** Keeps the history in the user's home or in PASTER_HISTORY (empty: nowhere). Works without it if the file cannot be used. */
 function keepHistory(repl: REPLServer): Promise<void> {
   const file = process.env['PASTER_HISTORY'] ?? join(homedir(), '.paster_history');
   return new Promise((resolve) => {

@@ -1,5 +1,4 @@
 /** Warns of patterns of `reload_files` that match no file: they may be misspelt, or relative to another directory. */
-
 import type { IniDocument, IniEntry } from '../../config/ini/ini.ts';
 import { ESCAPED_WORD } from '../../config/settings/convert.ts';
 import { type Context, sectionPlace, sectionPrefix } from '../../deploy/context.ts';

@@ -61,7 +61,7 @@ export const controlCommand: Command = {
   run: control,
 };
 
-/** A command with its argument. */
+/** One of the actions of `control`: `reload`, `stop`. */
 interface Action {
   /** The name of the argument, if it takes one. */
   readonly argument?: string;
@@ -228,7 +228,7 @@ async function logs(server: FoundServer, console: Console, { level, follow }: Lo
   const asked = server.ask({ command: 'logs', level: levelOf(level) }, (line: FollowedLine) => {
     for (const each of lineTexts(line, console)) console.out(each);
   });
-  // A server that ends has shown everything.
+  // A server that ends has sent all its lines.
   await Promise.race([asked, server.closed]).catch(() => {});
 }
 

@@ -120,7 +120,7 @@ export function escapedWords(text: string): string[] {
   return text.match(ESCAPED_WORD) ?? [];
 }
 
-/** The same without the backslashes before white space. */
+/** As `escapedWords`, without the backslashes before white space. */
 export function wordsWithSpaces(text: string): string[] {
   return escapedWords(text).map((word) => word.replace(/\\(\s)/g, '$1'));
 }

@@ -1,6 +1,6 @@
 /**
- * `command = python3 jobs.py`: runs any program. The process that paster supervises starts it in a process group of its own, passes
- * the stop signal on, and ends when the whole group has ended.
+ * `command = python3 jobs.py`: runs any program. A worker, which paster supervises, starts the program in a process group of its
+ * own, passes the stop signal on to it, and ends when the whole group has ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
@@ -106,13 +106,14 @@ const ADDRESS_IN_USE = /\bEADDRINUSE\b|\baddress (?:is )?already in use\b/i;
 const OUTPUT_MS = 1000;
 
 class CommandProcess implements OwnProcess {
-  /** Set by the caller. */
+  /** Called with the process group as soon as it exists. Set by the caller. */
   onGroup: (pid: number) => void = () => {};
   readonly started: Promise<void>;
   readonly #settings: CommandSettings;
   readonly #exited: Promise<void>;
   #setExited: (end: Promise<void>) => void = () => {};
   #child: ChildProcess | undefined;
+  /** Whether the process group has ended; its number may then belong to another group. */
   #isGone = false;
 
   constructor(settings: CommandSettings) {
@@ -164,7 +165,7 @@ class CommandProcess implements OwnProcess {
         for (const stream of [child.stdout, child.stderr]) stream?.destroy();
       });
     });
-    // If this process has to end first.
+    // In case this process ends before the program does.
     process.once('exit', () => this.kill());
     const end = new Promise<void>((resolve, reject) => {
       child.once('error', (error) => reject(this.#notStarted(error)));
@@ -184,13 +185,13 @@ class CommandProcess implements OwnProcess {
     if (pid !== undefined && !this.#isGone) signalGroup(pid, 'SIGKILL');
   }
 
-  /** The program has ended: what it has started ends too. */
+  /** After the program has ended: kills the processes that it has started. */
   #killRest(): void {
     this.kill();
     this.#isGone = true;
   }
 
-  /** The same after a stop signal, which what is left gets too. */
+  /** The same after a stop signal: passes the signal on to the processes that are left, and waits until they end. */
   async #endRest(stop: NodeJS.Signals): Promise<void> {
     const { pid } = this.#child ?? {};
     if (pid !== undefined) {

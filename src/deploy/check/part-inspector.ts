@@ -89,7 +89,7 @@ export class PartInspector {
     await this.#import(name, `${section}preload`, location, run).catch((error) => this.#session.report(error));
   }
 
-  /** Inspects a part and the parts that it is composed of. */
+  /** Inspects a part and the parts that it is composed of, and calls `visit` for their sections. */
   async inspect(context: Context, visit: Visit): Promise<void> {
     for (const section of context.sections) visit(section);
     this.#onPart?.(context);

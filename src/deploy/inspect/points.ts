@@ -123,7 +123,7 @@ export function commonTaskSettings(): PointSetting[] {
   return declaredSettings(taskSettings.declarations);
 }
 
-/** What a background process or a task can be without an entry point: as its section says it, and the settings. */
+/** The kinds of background processes and tasks that need no entry point: the line that chooses one, and its settings. */
 export function ownProcesses(): {
   readonly written: string;
   readonly meaning: string;

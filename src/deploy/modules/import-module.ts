@@ -1,4 +1,4 @@
-/** Imports a module of the user's, including TypeScript. An error has the user's own file and line. */
+/** Imports a module of the user's project, JavaScript or TypeScript. An error has the file and line in the user's own code. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -37,7 +37,7 @@ export function observeEvaluation(callback: () => void): void {
  * The namespace of the module at `file`.
  *
  * @param directory the directory of the file that refers to it; a TypeScript loader may be installed there
- * @param run loads the module in another way
+ * @param run loads the module instead of `import`
  * @throws RunError if the module fails, with the place of the failure; ConfigError for TypeScript if no loader is
  *   installed.
  */

@@ -13,7 +13,7 @@ const HINT =
   'Node only removes types, and does not compile decorators, enums, JSX or packages: build to JavaScript, or install tsx ' +
   'and set NODE_OPTIONS=--import=tsx';
 
-/** What to do if an error is that Node would have to compile TypeScript. */
+/** A hint for an error that occurs because Node does not compile TypeScript; undefined for any other error. */
 export async function compilerHint(error: unknown, location: Location | undefined): Promise<string | undefined> {
   const isUnsupported =
     CODES.has(errorCode(error)) ||

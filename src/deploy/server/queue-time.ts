@@ -1,6 +1,6 @@
 /**
- * How long requests have waited in front of this server: proxies write when they got a request into the header
- * X-Request-Start, as `t=1700000000.123` (nginx, HAProxy, Apache) or as milliseconds or microseconds (Heroku and others).
+ * Measures how long requests have waited in front of this server. In the header X-Request-Start, proxies say when they got a
+ * request: as `t=1700000000.123` (nginx, HAProxy, Apache), or in milliseconds or microseconds (Heroku and others).
  */
 import type { IncomingMessage } from 'node:http';
 import { meter } from '../../metrics/meter.ts';
@@ -16,7 +16,7 @@ const CLOCK_ERROR_S = 5;
 
 /**
  * Wraps the application of a server whose requests are counted.
- * @param peers whose header is trusted; undefined: that of every peer, since the server accepts only trusted peers
+ * @param peers the peers whose header is trusted; undefined: all, since the server accepts only trusted peers
  */
 export function measureQueueTime(app: App, peers: Peers | undefined): App {
   const measured: App = (req, res) => {
@@ -30,7 +30,7 @@ export function measureQueueTime(app: App, peers: Peers | undefined): App {
   return Object.setPrototypeOf(measured, app);
 }
 
-/** Looks at the raw headers: behind a gateway, the others are made only when they are read. */
+/** Reads the raw headers: behind a gateway, `req.headers` is made only when it is read, which costs time. */
 function requestStart({ rawHeaders }: IncomingMessage): string | undefined {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index];
@@ -42,7 +42,7 @@ function requestStart({ rawHeaders }: IncomingMessage): string | undefined {
 /**
  * @param text the value of the header
  * @param now seconds since 1970
- * @returns undefined if it is not a time, or not one at which a request can have come
+ * @returns undefined if the text is not a time, or a time at which the request cannot have come
  */
 export function queueSeconds(text: string, now: number): number | undefined {
   const [, digits, decimals = ''] = TIME.exec(text.trim()) ?? [];

@@ -227,7 +227,7 @@ export const processSettings = defineSettings({
 
 export type ProcessSettings = SettingsOf<typeof processSettings>;
 
-/** Of several servers that are served together, each has its own. The other settings are those of their common processes. */
+/** The settings that each of several servers has for itself. All others apply to the processes, which the servers share. */
 export const OF_EACH_SERVER: ReadonlySet<keyof ProcessSettings> = new Set([
   'host',
   'port',

@@ -70,7 +70,7 @@ export function serviceUnit(deployment: Deployment, options: ServiceOptions): st
   );
 }
 
-/** A service that ends: systemd waits for its end as for a start. */
+/** A service that ends by itself. Until it has ended, it counts as starting for systemd, so the limit is TimeoutStartSec. */
 export function taskUnit(deployment: Deployment, part: BackgroundPart<TaskSettings>, user: string): string {
   const { timeout } = part.settings;
   const graceful = gracefulTimeout(deployment, part);
@@ -222,7 +222,7 @@ export function socketUnit({ name, others, ...first }: Deployment, user: string,
     ...addresses.map((address) => `ListenStream=${listenStream(address)}`),
     `Backlog=${backlog}`,
     isFile ? `SocketMode=${permissions.toString(8).padStart(4, '0')}` : undefined,
-    // Without either, root would own the socket. Without a group it gets that of the user (systemd.socketUnit(5)).
+    // Without either, root would own the socket. Without a group it gets that of the user (systemd.socket(5)).
     isFile ? `SocketUser=${owner}` : undefined,
     isFile && group !== undefined ? `SocketGroup=${group}` : undefined,
     isFile ? 'RemoveOnStop=yes' : undefined,

@@ -1,4 +1,4 @@
-/** `npm:paster#maintenance`: a page that says "back soon", shown by a setting or as long as a file exists. */
+/** `npm:paster#maintenance`: shows a page that says "back soon" if a setting is true, or while a file exists. */
 import { existsSync } from 'node:fs';
 import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
 import { bool, int, path, text } from '../../config/settings/setting-types.ts';

@@ -31,8 +31,8 @@ th, td { padding: .2rem .9rem .2rem 0; white-space: nowrap; border-bottom: 1px s
 `;
 
 /**
- * Places the bars again after each change: those of the range that is zoomed in on, without those that are folded. What a
- * folded function calls moves up. The bars are in the order of their callers.
+ * Draws the flame graph again after each change. It shows the bars within the range that the user has zoomed in on, except
+ * folded ones: the functions that a folded function calls move up into its row. A bar comes after the bar of its caller.
  */
 export const SCRIPT = String.raw`
 (() => {

@@ -17,7 +17,7 @@ export const recursiveSettings = defineSettings(
 export interface RecursiveRequest extends MountedRequest {
   /**
    * Forwards this request to another path, with its method, its headers and the rest of its body. Return the result, or await it.
-   * @throws Error if the response has begun, or after ten times.
+   * @throws Error if the response has begun, or if the request has been forwarded ten times already.
    */
   forward(path: string): unknown;
   /** Resolves to the whole response of another path to a GET with this request's headers. */

@@ -1,6 +1,6 @@
 /**
- * Makes the line that `translogger` writes about a request, by a format with Paste's fields or as JSON, and counts the bytes of the
- * response.
+ * Makes the line that `translogger` writes about a request, in a format with Paste's fields or as JSON. Also counts the bytes of
+ * the response.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { remoteUser } from '../../http/remote-user.ts';
@@ -63,7 +63,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
 /** Made once a second, since the local time zone costs as much as the rest of a line. */
 const timeOfSecond = memoizeLast(apacheTime);
 
-/** As in Python: a minus for the left, the least width, and the most that is taken of the text. */
+/** A field as Python formats it: `-` aligns the text to the left, then come its least width and its greatest length. */
 const PIECE = /%\((\w+)\)(-?)(\d*)(?:\.(\d+))?[sd]|%%/g;
 
 /** Fields that do not come from the client, and need no escaping. */
@@ -195,7 +195,7 @@ function milliseconds(start: number): string {
 
 const UNSAFE = /["\\]|[^\x20-\x7e]/;
 
-/** Names of users are UTF-8; of everything else Node makes a character of each byte. */
+/** User names are UTF-8. In all other fields, each character is a byte, as Node decodes headers. */
 function encodingOf(field: string): BufferEncoding {
   return field === 'REMOTE_USER' ? 'utf8' : 'latin1';
 }

@@ -7,7 +7,7 @@ const HEIGHT = 100;
 /** How many samples a latency is taken from: half a minute. */
 const WINDOW = 6;
 
-/** A value and when it was. */
+/** A value and its time. */
 export interface ChartPoint {
   readonly at: number;
   readonly value: number;

@@ -63,8 +63,8 @@ th:first-child.num, td:first-child.num { text-align: left; }
 `;
 
 /**
- * Puts what the server sends into the page. A part with selected text stays as it is, and a page that is not visible
- * does not listen. After an update of paster the page loads itself again.
+ * Replaces the parts of the page that the server sends. A part with selected text stays as it is, and a hidden page is not
+ * connected. After an update of paster the page reloads itself.
  */
 export const SCRIPT = `
 (() => {

@@ -1,6 +1,6 @@
 /**
- * Loaded into a process that a program forks to serve, before its own code: its first HTTP server listens on the socket
- * that paster's worker passes requests to.
+ * Loaded into a process that a program forks to serve, before the code of that process. The first HTTP server of the process
+ * then listens on the socket to which paster's worker passes requests.
  */
 import { rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
