@@ -12,11 +12,11 @@ import { timerMs } from '../timer.ts';
 
 export const testSlowSettings = defineSettings(
   {
-    chunk_size: { type: int({ min: 1, max: 1_048_576 }), default: 4096, help: 'Bytes that it sends at a time.' },
-    delay: { type: seconds, default: 1, help: 'Seconds to wait after each piece.' },
+    chunk_size: { type: int({ min: 1, max: 1_048_576 }), default: 4096, help: 'Bytes that it reads at a time.' },
+    delay: { type: seconds, default: 1, help: 'Seconds to wait after each chunk.' },
     progress: { type: bool, default: true, help: 'Report the progress on standard error.' },
   },
-  { meaning: 'takes an upload in slowly' },
+  { meaning: 'reads an upload slowly' },
 );
 
 /** Options of `slowUpload`. */

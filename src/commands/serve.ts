@@ -51,7 +51,7 @@ export const serveCommand: Command = {
     { flags: '--reload', help: 'restart when code or configuration changes' },
     {
       flags: '--reload-interval <seconds>',
-      help: 'how long to wait for further changes (default: 0.01, for a single file 0.004), or between two looks if files are polled (default: 1)',
+      help: 'how long to wait for further changes (default: 0.01, for a single file 0.004), or between two polls where files are polled (default: 1)',
     },
     { flags: '--https', help: 'HTTPS and HTTP/2 with a local certificate, for development' },
     { flags: '--open', help: 'open the browser when the server is ready' },

@@ -45,7 +45,7 @@ function readFlag(globalConf: Readonly<Record<string, string>>, name: string, ot
     return asBool(text);
   } catch (cause) {
     throw new ConfigError('PASTER_DEBUG_FLAG', `[DEFAULT] ${name}: "${text}" is neither true nor false`, {
-      hint: 'true yes on y t 1, or false no off n f 0',
+      hint: 'allowed: true yes on y t 1, or false no off n f 0',
       cause,
     });
   }

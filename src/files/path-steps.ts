@@ -68,7 +68,7 @@ function namesIn(path: string): string[] {
 /** A directory that this process has no permission to search. */
 export function unreadableDirectory(directory: string, error: unknown): Extract<PathStep, { kind: 'problem' }> {
   const problem = `${directory} cannot be examined: ${errorMessage(error)}`;
-  return { kind: 'problem', problem, cure: 'ask as root' };
+  return { kind: 'problem', problem, cure: 'run this command as root' };
 }
 
 /** What users other than root and the process's own user can change about a directory. */

@@ -40,7 +40,10 @@ const common = {
     help: 'Variables for the scripts, one per line; they override all others.',
     example: 'GIT_PROJECT_ROOT=/srv/git',
   },
-  document_root: { type: path, help: 'For PATH_TRANSLATED: the directory that PATH_INFO is a path below.' },
+  document_root: {
+    type: path,
+    help: 'The directory below which PATH_TRANSLATED locates PATH_INFO. Without it, there is no PATH_TRANSLATED.',
+  },
   timeout: {
     type: seconds,
     default: 60,

@@ -25,7 +25,7 @@ export const healthSettings = defineSettings(
     },
     timeout: { type: seconds, default: 5, help: 'Seconds that a check may take; then it has failed.' },
   },
-  { meaning: 'says whether the process lives and is ready: /healthz and /readyz' },
+  { meaning: 'reports whether the process is alive and ready: /healthz and /readyz' },
 );
 
 /** How long the result of the checks is reused: every client may ask for it, and a check may query a database. */

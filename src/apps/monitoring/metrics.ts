@@ -19,7 +19,7 @@ export const metricsSettings = defineSettings(
     allow: {
       type: networks,
       default: [],
-      help: 'Clients that may read them, by address or CIDR block. Left out: all that can get here.',
+      help: 'Clients that may read the metrics, by address or CIDR block. Left out: all clients.',
       example: '127.0.0.1 10.1.0.0/16',
     },
   },
@@ -78,7 +78,7 @@ function metricsOf(status: ServerStatus): Metric[] {
     ...connectionMetrics(status.totals, reports),
     counter(
       'paster_worker_restarts_total',
-      'Workers that were exchanged or have died, by the reason.',
+      'Workers that were replaced or have died, by the reason.',
       Object.entries(status.restarts).map(([reason, value]) => ({ labels: { reason }, value })),
     ),
     counter('paster_reloads_total', 'Reloads by how they went.', [
@@ -166,8 +166,8 @@ function connectionMetrics(totals: Counts, reports: readonly ProcessReport[]): M
       'Connections that are open.',
       single(sum(reports, (report) => report.connections)),
     ),
-    counter('paster_received_bytes_total', 'Bytes received on them.', single(totals.received)),
-    counter('paster_sent_bytes_total', 'Bytes sent on them.', single(totals.sent)),
+    counter('paster_received_bytes_total', 'Bytes received on connections.', single(totals.received)),
+    counter('paster_sent_bytes_total', 'Bytes sent on connections.', single(totals.sent)),
   ];
 }
 
@@ -203,7 +203,7 @@ function reportMetrics(reports: readonly ProcessReport[]): Metric[] {
     ),
     gauge(
       'paster_external_memory_bytes',
-      'Memory of its objects outside of the heap.',
+      'Memory of objects of a process outside of its heap.',
       perProcess(({ memory }) => memory.external),
     ),
     gauge(

@@ -14,6 +14,7 @@ import type { App } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
 import { ProxiedRequest, sendRefusal } from './proxied-request.ts';
 import {
+  ADDRESS_FORMS,
   describeTarget,
   type HostAndPort,
   hostHeader,
@@ -54,7 +55,7 @@ export interface TransparentProxyOptions extends CommonOptions {
 /** The error for a transparent proxy with neither a forced host nor allowed hosts. */
 export const OPEN_PROXY = 'a transparent proxy would connect to whatever host a client names';
 export const OPEN_PROXY_HINT =
-  'name the one that it is for with "force_host", or those that may be asked for with "allowed_hosts"';
+  'set "force_host" to the host that gets all requests, or "allowed_hosts" to the hosts that clients may request';
 
 const DEFAULT_TIMEOUT_S = 60;
 
@@ -124,7 +125,10 @@ function addressTarget(address: string): ProxyTarget {
   try {
     return parseTarget(address);
   } catch (error) {
-    throw new ConfigError('PASTER_PROXY_ADDRESS', `address: ${errorMessage(error)}`, { setting: 'address' });
+    throw new ConfigError('PASTER_PROXY_ADDRESS', `address: ${errorMessage(error)}`, {
+      setting: 'address',
+      hint: `allowed: ${ADDRESS_FORMS}`,
+    });
   }
 }
 

@@ -11,7 +11,7 @@ import { ConfigError } from '../../errors.ts';
 import { TOKEN } from '../../http/request-headers.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import { OPEN_PROXY, OPEN_PROXY_HINT, proxy, transparentProxy } from './proxy.ts';
-import { parseTarget } from './target.ts';
+import { ADDRESS_FORMS, parseTarget } from './target.ts';
 
 const timeoutSetting = {
   type: seconds,
@@ -41,7 +41,7 @@ export const proxySettings = defineSettings(
   {
     address: {
       type: {
-        allowed: 'http://host:port/path, https://host:port/path, unix:/path/of/socket or unix:/path/of/socket:/path',
+        allowed: ADDRESS_FORMS,
         parse(value) {
           parseTarget(value);
           return value;

@@ -14,8 +14,12 @@ export interface ProxyTarget {
 
 const UNIX_ADDRESS = /^(?:http:\/\/)?unix:(?<socket>\/[^:\s]*)(?::(?<path>\/[^?#\s]*)?)?$/;
 
+/** The addresses that `parseTarget` accepts, for messages. */
+export const ADDRESS_FORMS =
+  'http://host:port/path, https://host:port/path, unix:/path/of/socket or unix:/path/of/socket:/path';
+
 /**
- * Parses `http://host:port/path`, `https://host/path`, `unix:/path/of/socket` or `unix:/path/of/socket:/path`.
+ * Parses an address in one of these forms.
  * @throws Error for any other form, such as one with a query or a password.
  */
 export function parseTarget(text: string): ProxyTarget {
@@ -25,7 +29,7 @@ export function parseTarget(text: string): ProxyTarget {
     return { scheme: 'http', host: 'localhost', port: undefined, socketPath: unix['socket'], path };
   }
   if (!/^https?:\/\/[^\s?#@]+$/i.test(text) || !URL.canParse(text))
-    throw new Error(`"${text}" is not an address of this form`);
+    throw new Error(`"${text}" is not the address of an HTTP server`);
   const { protocol, hostname, port, pathname } = new URL(text);
   return {
     scheme: protocol === 'https:' ? 'https' : 'http',

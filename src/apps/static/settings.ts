@@ -25,7 +25,7 @@ const declarations = {
   cache_max_age: {
     type: int({ min: 0, max: 31_536_000 }),
     default: 0,
-    help: 'Seconds for which a browser may use a file without asking again; a file with its version in the URL, a year.',
+    help: 'Seconds for which a browser may use a file without asking again. It may do so for a year if the URL has the version of the file.',
   },
   index: {
     type: list,
@@ -35,7 +35,7 @@ const declarations = {
   dotfiles: {
     type: oneOf('ignore', 'deny', 'allow'),
     default: 'ignore',
-    help: 'Paths with a name that begins with a dot: respond with 404 or 403, or send them as others.',
+    help: 'What happens to a path with a name that begins with a dot. ignore: 404. deny: 403. allow: the file is sent.',
   },
   robots: { type: path, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
   favicon: { type: path, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },

@@ -103,12 +103,11 @@ async function request(
 /** The URL as in PasteScript: relative to `/.command/`, with the remaining arguments as its query. */
 function targetOf(url: string, query: readonly string[]): URL {
   const base = 'http://localhost/.command/';
-  if (!URL.canParse(url, base)) throw new UsageError('PASTER_USAGE', `"${url}" is not a URL`);
+  const hint = 'write a path such as /page';
+  if (!URL.canParse(url, base)) throw new UsageError('PASTER_USAGE', `"${url}" is not a URL`, { hint });
   const target = new URL(url, base);
   if (target.protocol !== 'http:' && target.protocol !== 'https:') {
-    throw new UsageError('PASTER_USAGE', `"${url}" is not a URL of a web application`, {
-      hint: 'write a path such as /page',
-    });
+    throw new UsageError('PASTER_USAGE', `"${url}" is not a URL of a web application`, { hint });
   }
   const parts = query.map((each) => {
     const equals = each.indexOf('=');

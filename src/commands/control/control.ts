@@ -19,7 +19,7 @@ export const controlCommand: Command = {
   summary: 'control the running server of an INI file',
   args: [
     ['<config>', 'an INI file'],
-    ['[reload|workers|replace|stop|start|logs|requests|top|profile|heap|repl]', 'the command'],
+    ['[reload|workers|replace|stop|start|logs|requests|top|profile|heap|repl]', 'the action'],
     [
       '[argument]',
       'for workers: +1, -1 or a number; for start and stop: the name of a process section; otherwise the PID of a worker or process',

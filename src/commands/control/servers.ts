@@ -80,7 +80,7 @@ export function notRunning(file: string): RunError {
 
 export function notUnderstood({ pid, version }: FoundServers['foreign'][number]): RunError {
   return new RunError('PASTER_OTHER_VERSION', `server ${pid} runs paster ${version}, and this is ${ownVersion()}`, {
-    hint: 'ask with the paster that it was started with, or restart it',
+    hint: `use paster ${version} for this command, or restart the server`,
   });
 }
 

@@ -37,7 +37,8 @@ export const movedPath: SettingType<string> = { ...path, isMoved: true };
 
 /** Paths separated by white space, relative to the INI file. */
 export const pathList: SettingType<readonly string[]> = {
-  allowed: 'paths separated by spaces or line ends, relative to the INI file; a backslash is before a space in a name',
+  allowed:
+    'paths separated by spaces or line ends, relative to the INI file; a space within a name needs a backslash before it',
   mapPaths: (values, absolute) => values.map(absolute),
   parse: wordsWithSpaces,
 };
@@ -62,9 +63,9 @@ export const list: SettingType<readonly string[]> = {
   parse: (value) => asList(value),
 };
 
-/** Patterns of paths, in which a backslash is before a space that belongs to a name. */
+/** Patterns of paths. The backslashes before spaces stay. */
 export const patternList: SettingType<readonly string[]> = {
-  allowed: 'paths and patterns separated by spaces or line ends; a backslash is before a space in a name',
+  allowed: 'paths and patterns separated by spaces or line ends; a space within a name needs a backslash before it',
   parse: escapedWords,
 };
 

@@ -129,7 +129,7 @@ class CommandProcess implements OwnProcess {
     const ended = this.#exited.then(() => {
       throw this.#failure(
         'ended with status 0 before it had started',
-        'start_seconds says how long it must run; what is to end belongs in a [task:...] section',
+        'start_seconds says how long it must run; a program that ends by itself belongs in a [task:...] section',
       );
     });
     this.started = Promise.race([survived, ended]).finally(() => clearTimeout(timer));
@@ -171,7 +171,7 @@ class CommandProcess implements OwnProcess {
       child.once('error', (error) => reject(this.#notStarted(error)));
       child.once('close', (code, by) => {
         if (code === 0 || signal.aborted) return resolve(rest);
-        const hint = code === NOT_FOUND ? 'a shell ends with it if it does not find a program' : undefined;
+        const hint = code === NOT_FOUND ? 'a shell ends with this status if it does not find a program' : undefined;
         if (isAddressInUse && code !== null) reject(this.#addressInUse(code));
         else reject(this.#failure(by === null ? `ended with status ${code}` : `was ended by ${by}`, hint));
       });

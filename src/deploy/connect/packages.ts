@@ -51,9 +51,9 @@ const object: OptionKind = {
   accepts: (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
 };
 /** As the npm packages `bytes` and `ms` read them. */
-const bytes = numberOr('a number of bytes, or such as 4kb', /^\d+(?:\.\d+)? *(?:b|kb|mb|gb)$/i);
+const bytes = numberOr('a number of bytes, or a text such as 4kb', /^\d+(?:\.\d+)? *(?:b|kb|mb|gb)$/i);
 const time = numberOr(
-  'milliseconds, or such as 1d',
+  'a number of milliseconds, or a text such as 1d',
   /^\d*\.?\d+ *(?:milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y)$/i,
 );
 const textOrTexts = either(word, words);

@@ -102,11 +102,11 @@ export const processSettings = defineSettings({
   maxChildren: { type: processes, help: 'The most workers with workers = auto or a range (the name is flup’s).' },
   minSpare: {
     type: spares,
-    help: 'With a range of workers or auto: how many more there are than the load needs, at least (the name is flup’s).',
+    help: 'With a range of workers or auto: the least number of workers beyond those that the load needs (the name is flup’s).',
   },
   maxSpare: {
     type: spares,
-    help: 'With a range of workers or auto: how many more there are than the load needs, at most, after idle_timeout (the name is flup’s).',
+    help: 'With a range of workers or auto: the greatest number of workers beyond those that the load needs, after idle_timeout (the name is flup’s).',
   },
   max_requests: {
     type: requests,
@@ -125,12 +125,12 @@ export const processSettings = defineSettings({
   },
   max_requests_in_flight: {
     type: int({ min: 1, max: 1_000_000 }),
-    help: 'Requests at a time of one worker; further ones get 503 with Retry-After at once, except health checks. Left out: any number.',
+    help: 'How many requests one worker handles at a time; further ones get 503 with Retry-After at once, except health checks. Left out: any number.',
     example: '200',
   },
   overload_lag: {
     type: seconds,
-    help: 'Seconds that the event loop of a worker may be late; until it is not, new requests get 503 with Retry-After at once, except health checks. Left out or 0: any time.',
+    help: 'How many seconds the event loop of a worker may be late. While it is later, new requests get 503 with Retry-After at once, except health checks. Left out or 0: no limit.',
     example: '0.05',
   },
   overload_except: {
@@ -141,7 +141,7 @@ export const processSettings = defineSettings({
   },
   queue_time: {
     type: networks,
-    help: 'Proxies whose header X-Request-Start says when a request came, for the metric of the time that it has waited. Left out: those on this machine. Of FastCGI and SCGI: every web server that may connect.',
+    help: 'Proxies whose header X-Request-Start says when they got a request, for the metric of the time that requests have waited. Left out: those on this machine; for FastCGI and SCGI, every web server that may connect.',
     example: '10.0.0.5',
   },
   spare_workers: {
@@ -209,7 +209,7 @@ export const processSettings = defineSettings({
   preload: {
     type: moduleList,
     default: [],
-    help: 'Modules that each process of the application imports before all of its code: those that trace it.',
+    help: 'Modules that each process of the application imports before all other code, such as tracing.',
     example: './instrumentation.js @opentelemetry/auto-instrumentations-node/register',
   },
   reload_preload: {

@@ -69,7 +69,7 @@ export function podResources(
   }
   if (needed === undefined && memory < BESIDE_WORKERS / 2 + SMALL_WORKER * count) {
     warnings.push(
-      `${memory} MiB are little for ${count === 1 ? 'one process' : `${count} workers`}: write --memory ${roundUp(BESIDE_WORKERS + FOR_A_WORKER * count)}Mi`,
+      `${memory} MiB may be too little for ${count === 1 ? 'one process' : `${count} workers`}: write --memory ${roundUp(BESIDE_WORKERS + FOR_A_WORKER * count)}Mi`,
     );
   }
   return {

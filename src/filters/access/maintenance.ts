@@ -10,16 +10,16 @@ import { accessFilter, plainRefusal, type Refusal } from './access-decision.ts';
 
 export const maintenanceSettings = defineSettings(
   {
-    enabled: { type: bool, default: false, help: 'Whether the page is shown, whatever the file says.' },
+    enabled: { type: bool, default: false, help: 'Show the page even if the file does not exist.' },
     file: {
       type: path,
-      help: 'The page is shown while this file is there.',
+      help: 'The page is shown while this file exists.',
       example: '%(here)s/../var/maintenance',
     },
     retry_after: {
       type: int({ min: 1, max: 31_536_000 }),
       default: 300,
-      help: 'Seconds after which clients are to ask again.',
+      help: 'Seconds after which clients should try again.',
     },
     message: {
       type: text,
@@ -33,7 +33,7 @@ export const maintenanceSettings = defineSettings(
       example: '127.0.0.1 10.0.0.0/8',
     },
   },
-  { meaning: 'a page in the application’s place while it is worked on' },
+  { meaning: 'a page instead of the application, during maintenance' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */

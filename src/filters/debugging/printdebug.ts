@@ -10,16 +10,16 @@ import type { Filter } from '../../protocol/types.ts';
 import { shownValue, withoutSecretParameters } from '../../secrets.ts';
 import { toStandardError, type WriteLine } from '../logging/line-output.ts';
 
-const NOT_INTO_PAGES = 'what is printed goes to standard error and into no page';
+const NOT_IN_PAGES = 'the filter prints to standard error, not into pages';
 
 export const printdebugSettings = defineSettings(
   {},
   {
     meaning: 'prints requests and the heads of their responses',
     obsolete: {
-      force_content_type: NOT_INTO_PAGES,
-      print_wsgi_errors: NOT_INTO_PAGES,
-      replace_stdout: NOT_INTO_PAGES,
+      force_content_type: NOT_IN_PAGES,
+      print_wsgi_errors: NOT_IN_PAGES,
+      replace_stdout: NOT_IN_PAGES,
     },
   },
 );

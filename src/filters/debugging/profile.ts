@@ -21,21 +21,21 @@ export const profileSettings = defineSettings(
     log_filename: {
       type: path,
       default: 'profile.cpuprofile',
-      help: 'The file of the last profile; the picture is beside it, as .html.',
+      help: 'The file of the last profile; the page with the flame graph is next to it, as .html.',
     },
     limit: {
       type: int({ min: 1, max: 10_000 }),
       default: 40,
-      help: 'How many functions are listed below the picture.',
+      help: 'How many functions are listed below the flame graph.',
     },
     paths: {
       type: list,
       default: [],
-      help: 'The paths whose requests are profiled; without it, all.',
+      help: 'The paths whose requests are profiled; without it, all paths.',
       example: '/slow /report',
     },
   },
-  { meaning: 'a CPU profile of a request, as a file and as a picture' },
+  { meaning: 'a CPU profile of a request, as a file and as a flame graph' },
 );
 
 const SUFFIX = '.cpuprofile';

@@ -30,7 +30,7 @@ export const errorPageSettings = defineSettings(
     debug: {
       type: bool,
       aliases: ['display'],
-      help: 'Show errors to clients, with sources and request; without it, as debug in [DEFAULT] says.',
+      help: 'Show errors to clients, with their sources and the request. Default: debug in [DEFAULT].',
     },
     error_message: { type: text, help: 'What the page says without debug.', example: 'We are looking into it.' },
     error_log: { type: path, help: 'A file to which errors are appended too.' },
@@ -41,7 +41,8 @@ export const errorPageSettings = defineSettings(
     },
   },
   {
-    meaning: 'a page for errors: all there is to know with debug, else a number',
+    meaning:
+      'a page for errors: with the error and the request if debug is true, otherwise with an id that is in the log too',
     obsolete: {
       error_email: MAIL,
       error_subject_prefix: MAIL,
@@ -53,7 +54,7 @@ export const errorPageSettings = defineSettings(
       xmlhttp_key: 'the header Accept says whether the client accepts a page',
       logdir: 'error_log is a file',
       context: PAGE,
-      format: 'the header Accept says it',
+      format: 'the header Accept decides the format',
     },
   },
 );

@@ -97,8 +97,12 @@ export function errorDocuments(paths: Readonly<Record<string, string>>, write: W
 
 function checkPage(status: string, path: string): void {
   const options = { setting: status };
-  if (!STATUS.test(status))
-    throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status} is not the status of an error`, options);
+  if (!STATUS.test(status)) {
+    throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status} is not the status of an error`, {
+      ...options,
+      hint: 'allowed: 300 to 599',
+    });
+  }
   if (!path.startsWith('/')) {
     throw new ConfigError('PASTER_ERROR_DOCUMENT', `${status}: "${path}" is not a path within the application`, {
       ...options,

@@ -43,7 +43,7 @@ export const prefixSettings = defineSettings(
     force_port: { type: text, help: 'The port in Host; empty: none, so the default port of the scheme.' },
     scheme: { type: oneOf('http', 'https'), help: 'The scheme to use instead of the connection’s.' },
   },
-  { meaning: 'an application that a proxy shows below a path' },
+  { meaning: 'an application that a proxy serves below a path' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */
@@ -68,7 +68,10 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   prefixes.add(path, true);
   const port = settings.force_port?.trim();
   if (port !== undefined && !/^\d{0,5}$/.test(port)) {
-    throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, { setting: 'force_port' });
+    throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, {
+      setting: 'force_port',
+      hint: 'allowed: the number of a port, or nothing',
+    });
   }
   const believed = new Set(settings.headers);
   return async (app) => {

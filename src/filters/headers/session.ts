@@ -23,7 +23,7 @@ const secrets: SettingType<readonly string[]> = {
   parse: (value) => asList(value).map((word) => secret.parse(word)),
 };
 
-const IN_THE_COOKIE = 'the session is in the cookie, and nothing of it in a file';
+const IN_THE_COOKIE = 'the session is stored in the cookie, not in a file';
 
 export const sessionSettings = defineSettings(
   {
@@ -40,15 +40,15 @@ export const sessionSettings = defineSettings(
     },
     max_age: {
       type: int({ min: 1, max: 315_360_000 }),
-      help: 'Seconds for which a browser keeps it; without it, until it is closed.',
+      help: 'Seconds for which a browser keeps the cookie; without it, until the browser is closed.',
     },
     same_site: {
       type: oneOf('lax', 'strict', 'none'),
       default: 'lax',
       help: 'Which pages may send the cookie with their requests.',
     },
-    path: { type: text, default: '/', help: 'The path below which it is sent.' },
-    domain: { type: text, help: 'The domain that it is for; without it, this host alone.' },
+    path: { type: text, default: '/', help: 'The path below which the cookie is sent.' },
+    domain: { type: text, help: 'The domain that the cookie is for; without it, this host alone.' },
   },
   {
     meaning: 'req.session, kept in a signed cookie',

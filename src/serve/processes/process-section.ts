@@ -164,6 +164,6 @@ function withExclusiveHint(cause: unknown): unknown {
 function endHint({ failure }: DeadWorker, { code }: Exit, isExclusive: boolean): string {
   if (failure && !isExclusive && isAddressInUse(failure)) return `\n  if this happened at a reload, ${EXCLUSIVE_HINT}`;
   return code === WORKER_DONE && !failure
-    ? ': it is started again (what is to end belongs in a [task:...] section)'
+    ? ': it is started again (code that ends by itself belongs in a [task:...] section)'
     : '';
 }

@@ -25,6 +25,6 @@ test.each([
   '//x',
   'http://x y',
 ])('address = %j is an error', async (address) => {
-  await expect(proxy({ address })).rejects.toThrow(/is not an address of this form/);
+  await expect(proxy({ address })).rejects.toThrow(/is not the address of an HTTP server/);
   expect(proxySettings['~standard'].validate({ address })).toHaveProperty('issues');
 });

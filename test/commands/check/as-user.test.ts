@@ -208,7 +208,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
       expect.stringMatching(
         / www-data may not enter the directory \S+run \(of root:root with mode 700\) \(chmod o\+x /,
       ),
-      expect.stringMatching(/ \S+\/run cannot be examined: EACCES.*\(ask as root\)$/),
+      expect.stringMatching(/ \S+\/run cannot be examined: EACCES.*\(run this command as root\)$/),
     ]);
   });
 

@@ -81,7 +81,7 @@ describe('kubernetes', () => {
     [
       'workers = auto',
       ['--cpu', '8', '--memory', '512Mi'],
-      /^paster: 512 MiB are little for 8 workers: write --memory 2304Mi$/m,
+      /^paster: 512 MiB may be too little for 8 workers: write --memory 2304Mi$/m,
     ],
   ])('warns if they do not match: %s', async (server, options, warning) => {
     expect((await resourcesOf(server, ...options)).stderr).toMatch(warning);

@@ -78,7 +78,7 @@ console.log('the last job has ended');\n`,
     const program = await serveAlone(cwd);
     await eventually(() => notes(cwd).length > 2);
     await program.says(
-      /ended with status 0: it is started again \(what is to end belongs in a \[task:\.\.\.\] section\)/,
+      /ended with status 0: it is started again \(code that ends by itself belongs in a \[task:\.\.\.\] section\)/,
     );
   });
 
