@@ -21,8 +21,8 @@ import type { LoadSession } from '../deploy/session.ts';
 import { configUri } from '../deploy/uri.ts';
 import { ConfigError } from '../errors.ts';
 import type { Address, TcpAddress, UnixAddress } from '../net/address.ts';
+import { type AppLayout, layoutOf } from './app-layout.ts';
 import { type BackgroundParts, readBackground } from './background.ts';
-import { type AppLayout, layoutOf } from './static-locations.ts';
 import { type DeploymentVariables, deploymentVariables } from './variables.ts';
 
 /** What a web server can connect to. */

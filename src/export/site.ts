@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { errorMessage, UsageError } from '../errors.ts';
 import { parseAddress, type TcpAddress } from '../net/address.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
+import type { AppLayout } from './app-layout.ts';
 import { type Backend, type Deployment, isHttp, type Scheme } from './deployment.ts';
-import type { AppLayout } from './static-locations.ts';
 
 /** The options of `export` for web servers. */
 export interface SiteOptions {

@@ -1,9 +1,9 @@
 /** `paster export apache`: a virtual host for `conf-enabled/`, or a complete configuration for Apache 2.4. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { StaticRoot } from '../app-layout.ts';
 import type { Backend } from '../deployment.ts';
 import { exportError, hostPort, listenText, type Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { apacheSocket, apacheString, escapeRegex, indented, lines } from '../text.ts';
 import {
   cacheControl,

@@ -1,7 +1,7 @@
 /** A complete configuration for Caddy in its JSON format, which it reads from a file of any name. */
 import { join } from 'node:path';
+import type { StaticRoot } from '../app-layout.ts';
 import { hostPort, type Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { caddyPath, escapeRegex } from '../text.ts';
 import { caddyDeleted, caddyKeepAlive, caddyRoots, caddyUpstream, isLarge, mountPath } from './caddy.ts';
 import { cacheControl, dotfilePath, filePath, IMMUTABLE } from './common.ts';

@@ -1,8 +1,8 @@
 /** `paster export caddy`: a site for a Caddyfile, or a complete Caddyfile. */
 import { join } from 'node:path';
+import type { StaticRoot } from '../app-layout.ts';
 import type { Backend } from '../deployment.ts';
 import { exportError, hostPort, type Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { caddyPath, caddySocket, escapeRegex, indented, lines } from '../text.ts';
 import { cacheControl, clientHeaders, dotfilePath, filePath, filesNote, IMMUTABLE, servedRoots } from './common.ts';
 

@@ -1,7 +1,7 @@
 /** Static files and headers in the configurations of all web servers. */
 import { headerVariable, PROXY_HEADERS } from '../../http/client-address.ts';
+import type { StaticRoot } from '../app-layout.ts';
 import type { Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { escapeRegex, lines } from '../text.ts';
 
 /** Cache-Control for a URL with the version of a file: its content never changes. */

@@ -1,8 +1,8 @@
 /** `paster export lighttpd`: a file for `conf-enabled/`, or a complete lighttpd.conf. */
 import { join } from 'node:path';
+import type { StaticRoot } from '../app-layout.ts';
 import type { Backend, Scheme } from '../deployment.ts';
 import { exportError, type Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { escapeRegex, indented, lighttpdString, lines } from '../text.ts';
 import { clientHeaders, clientVariables, filesNote, MEDIA_TYPES, servedRoots } from './common.ts';
 

@@ -1,9 +1,9 @@
 /** `paster export nginx`: an upstream and a server for the http context, or a complete nginx.conf. */
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import type { StaticRoot } from '../app-layout.ts';
 import { type Backend, isHttp } from '../deployment.ts';
 import { hostPort, listenText, type Site } from '../site.ts';
-import type { StaticRoot } from '../static-locations.ts';
 import { escapeRegex, indented, lines, nginxSocket, nginxString } from '../text.ts';
 import { clientHeaders, clientVariables, dotfilePath, filesNote, MEDIA_TYPES, servedRoots } from './common.ts';
 

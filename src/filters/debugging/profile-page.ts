@@ -9,7 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { escapeHtml, htmlPage } from '../../http/html.ts';
 import { isOwnFile } from '../../own-files.ts';
 import { workingDirectory } from '../../working-directory.ts';
-import { SCRIPT, STYLE } from './profile-script.ts';
+import { SCRIPT, STYLE } from './profile-assets.ts';
 
 const WIDTH = 1000;
 const ROW_HEIGHT = 20;

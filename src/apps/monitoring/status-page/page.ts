@@ -9,7 +9,7 @@ import { duration, scalingText } from '../../../metrics/status-lines.ts';
 import { ownVersion } from '../../../own-files.ts';
 import { answersChart, latencyChart } from './charts.ts';
 import { byteCount, facts, latency, rate } from './format.ts';
-import { SCRIPT, STYLE } from './style.ts';
+import { SCRIPT, STYLE } from './page-assets.ts';
 import { eventsTable, inFlightTable, processesTable, sectionsTable, tasksTable, workersTable } from './tables.ts';
 
 /** The parts of the page by their ids, as HTML. */

@@ -1,4 +1,4 @@
-/** Finds the static files, the health check and the body limit of a composed application. */
+/** What a web server in front needs to know of a composed application: its static files, its health check and its body limit. */
 import { resolve } from 'node:path';
 import { bool, int, list, oneOf, size } from '../config/settings/setting-types.ts';
 import { type Context, type FactoryContext, isComposite } from '../deploy/context.ts';
