@@ -3,7 +3,7 @@
  * It calls no factories, except those of built-in servers and of other built-in parts that only read their settings.
  */
 import { dirname } from 'node:path';
-import type { IniDocument } from '../../config/ini/ini.ts';
+import type { IniDocument, IniSection } from '../../config/ini/ini.ts';
 import { ConfigError, ErrorList, type Location, PasterError } from '../../errors.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { type Context, type FactoryContext, settingsOf } from '../context.ts';
@@ -75,16 +75,31 @@ export async function checkFile(file: string, callerGlobals: Settings, options: 
   return inOrder(findings(session));
 }
 
+interface PartSection {
+  readonly section: IniSection;
+  readonly kind: PartKind;
+}
+
 class FileCheck {
   readonly #document: IniDocument;
   readonly #session: CheckSession;
   readonly #inspector: PartInspector;
+  readonly #globals: Settings;
+  /** The sections that describe parts. */
+  readonly #partSections: readonly PartSection[];
+  /** The names of the sections that the served parts are composed of. */
+  readonly #reached = new Set<string>();
   /** The built-in servers, by the names of their sections. */
   readonly #loaded = new Map<string, LoadedServer>();
 
   constructor(document: IniDocument, session: CheckSession, options: CheckOptions) {
     this.#document = document;
     this.#session = session;
+    this.#globals = settingsOf(session.callerGlobals);
+    this.#partSections = [...document.sections.values()].flatMap((section) => {
+      const kind = kindOfSection(section.name);
+      return kind === undefined ? [] : [{ section, kind }];
+    });
     this.#inspector = new PartInspector(session, {
       importTimeout: IMPORT_TIMEOUT_MS,
       ...options,
@@ -98,61 +113,74 @@ class FileCheck {
   }
 
   async run(preload: readonly PreloadedModule[]): Promise<void> {
-    const { file, sections } = this.#document;
+    const { file } = this.#document;
     await this.#inspector.importFirst(preload, dirname(file));
-    const callerGlobals = settingsOf(this.#session.callerGlobals);
-    const loader = await ConfigFile.open(file, this.#session, resolveUri, callerGlobals);
+    const loader = await ConfigFile.open(file, this.#session, resolveUri, this.#globals);
     checkLogging(this.#document, this.#session);
-    const reached = new Set<string>();
+    const names = await serverNames(file, [], this.#session);
+    const missing = await this.#inspectMain(loader, names);
+    await this.#inspectBackground(loader);
+    const others = this.#partSections.filter(({ section }) => !this.#reached.has(section.name));
+    const unused = (await this.#inspectOthers(loader, others)).filter(({ kind }) => !missing.has(kind));
+    const hasBackground = this.#partSections.some(({ kind }) => isBackground(kind));
+    // A file with neither [app:main] nor [server:main] has parts that other files use, or is for logging alone.
+    const isLibrary =
+      missing.size === 2 && !hasBackground && (this.#partSections.length > 0 || this.#document.sections.has('loggers'));
+    const isOptional = isLibrary || hasBackground;
+    for (const [kind, error] of missing) this.#reportMissing(kind, error, isOptional);
+    if (!isLibrary) this.#warnOfUnused(unused, names);
+  }
+
+  /** Inspects what `serve` serves. @returns the errors for main sections that do not exist, by their kinds */
+  async #inspectMain(loader: ConfigFile, names: ServerNames): Promise<Map<PartKind, ConfigError>> {
     const missing = new Map<PartKind, ConfigError>();
     const mains: Context[] = [];
-    const names = await serverNames(file, [], this.#session);
     for (const [kind, name] of [['app', undefined], ...names.map((each) => ['server', each] as const)] as const) {
       const { mark } = this.#session;
-      const main = await loader.context(kind, name, callerGlobals, []);
+      const main = await loader.context(kind, name, this.#globals, []);
       const absent = missingSection(main);
-      if (absent) missing.set(kind, absent);
-      if (absent) this.#session.forget(mark);
-      else {
+      if (absent) {
+        missing.set(kind, absent);
+        this.#session.forget(mark);
+      } else {
         mains.push(main);
-        await this.#inspect(main, reached);
+        await this.#inspect(main, this.#reached);
       }
     }
     for (const error of conflictsOf(this.#servers(names))) this.#session.report(error);
     const app = mains.find(({ kind }) => kind === 'app');
     const servers = mains.filter(({ kind }) => kind === 'server');
     if (app) await warnOfLocalClients(app, servers, this.#session);
-    const background = [...sections.values()].flatMap((section) => {
-      const kind = kindOfSection(section.name);
-      return kind !== undefined && isBackground(kind) ? [{ section, kind }] : [];
-    });
-    for (const { section, kind } of background) {
+    return missing;
+  }
+
+  /** Inspects background processes and tasks, each with its own environment variables. */
+  async #inspectBackground(loader: ConfigFile): Promise<void> {
+    const { file } = this.#document;
+    for (const { section, kind } of this.#partSections) {
+      if (!isBackground(kind)) continue;
       const own = { kind, name: nameOfSection(section.name) };
       await withEnvironment({ file, background: own }, this.#session, async () =>
-        this.#inspect(await loader.sectionContext(kind, section, callerGlobals, []), reached),
+        this.#inspect(await loader.sectionContext(kind, section, this.#globals, []), this.#reached),
       );
     }
-    const parts = [...sections.values()].flatMap((section) => {
-      const kind = kindOfSection(section.name);
-      return kind === undefined || reached.has(section.name) ? [] : [{ section, kind }];
-    });
+  }
+
+  /** Inspects sections that nothing served refers to. @returns those that none of the others refers to either */
+  async #inspectOthers(loader: ConfigFile, others: readonly PartSection[]): Promise<PartSection[]> {
     const referred = new Set<string>();
-    for (const { section, kind } of parts) {
+    for (const { section, kind } of others) {
       if (referred.has(section.name)) continue;
       const inner = new Set<string>();
-      await this.#inspect(await loader.sectionContext(kind, section, callerGlobals, []), inner);
+      await this.#inspect(await loader.sectionContext(kind, section, this.#globals, []), inner);
       inner.delete(section.name);
       for (const name of inner) referred.add(name);
     }
-    // A file with neither [app:main] nor [server:main] has parts that other files use, or is for logging alone.
-    const isLibrary =
-      missing.size === 2 &&
-      background.length === 0 &&
-      [...sections.keys()].some((name) => name === 'loggers' || kindOfSection(name) !== undefined);
-    const isOptional = isLibrary || background.length > 0;
-    for (const [kind, error] of missing) this.#reportMissing(kind, error, isOptional);
-    for (const { section, kind } of parts) {
-      if (isLibrary || missing.has(kind) || referred.has(section.name)) continue;
+    return others.filter(({ section }) => !referred.has(section.name));
+  }
+
+  #warnOfUnused(unused: readonly PartSection[], names: ServerNames): void {
+    for (const { section, kind } of unused) {
       const served = [...names.map((each = MAIN) => each), nameOfSection(section.name)].join(', ');
       const reason =
         kind === 'server' ? `to serve it too, write serve = ${served} in [paster]` : 'nothing refers to it';
