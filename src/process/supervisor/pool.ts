@@ -241,7 +241,8 @@ export class Pool<Boot> {
 
   #handleExit(worker: WorkerHandle<Boot>, exit: Exit): void {
     const slot = this.slotOf(worker);
-    if (slot) this.#handleDeath(slot, worker, exit);
+    if (slot && !this.#stopping) this.#handleDeath(slot, worker, exit);
+    else if (worker.diedWhileDraining(exit)) this.#reportEnd(worker, exit, ' while it finished its last requests');
     for (const connection of worker.takeUnconfirmed()) this.relay.pass(connection);
   }
 
@@ -271,10 +272,16 @@ export class Pool<Boot> {
   }
 
   #reportDeath(worker: WorkerHandle<Boot>, exit: Exit): void {
-    const how = `worker ${worker.pid} ended ${describeExit(exit)}`;
+    const how = this.#reportEnd(worker, exit);
     const cause = worker.failure ? `: ${describeError(worker.failure)}` : '';
     this.#options.onDeath(worker.killedFor ?? worker.leftFor ?? 'crash', how + cause);
+  }
+
+  /** @returns the first part of the line in the log */
+  #reportEnd(worker: WorkerHandle<Boot>, exit: Exit, when = ''): string {
+    const how = `worker ${worker.pid} ended ${describeExit(exit)}${when}`;
     this.#log.error(`${how}${this.#options.describeDeath(worker, exit)}`);
+    return how;
   }
 
   async #bootFailure(slot: Slot<Boot>, reason: unknown): Promise<WorkerHandle<Boot>> {

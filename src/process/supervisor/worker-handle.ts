@@ -5,7 +5,7 @@
 import { RunError } from '../../errors.ts';
 import type { AskStatus, ProcessReport, RestartReason, WorkerStatus } from '../../metrics/server-status.ts';
 import { timerMs } from '../../timer.ts';
-import { describeExit, type Exit, KILL_MARGIN_S } from '../ipc/child-exit.ts';
+import { describeExit, type Exit, KILL_MARGIN_S, WORKER_DONE } from '../ipc/child-exit.ts';
 import { ConnectionChannel, type PassedConnection } from '../ipc/connection-handover.ts';
 import { packError, unpackError } from '../ipc/error-transfer.ts';
 import type { Load, PreloadMessage, PreloadReport, StopMessage, WorkerLimits } from '../ipc/messages.ts';
@@ -82,6 +82,8 @@ export class WorkerHandle<Boot> implements DeadWorker {
   readonly #reports = new WorkerReports();
   #title = '';
   #isOverdue = false;
+  #isKilled = false;
+  #wasDraining = false;
   #leftFor: RestartReason | undefined;
   /** Set by the code that kills it. */
   killedFor: RestartReason | undefined;
@@ -105,6 +107,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
         this.#failure ??= error;
       },
       onEnd: () => {
+        this.#wasDraining = this.#state === 'draining';
         this.#state = 'exited';
         this.#setLoaded();
         this.#setDrained();
@@ -168,6 +171,11 @@ export class WorkerHandle<Boot> implements DeadWorker {
   /** Milliseconds for which it has been serving. */
   get servedMs(): number {
     return this.#readyAt === undefined ? 0 : performance.now() - this.#readyAt;
+  }
+
+  /** Whether it died before it had finished its last requests. Those that the supervisor kills have been reported. */
+  diedWhileDraining({ code }: Exit): boolean {
+    return this.#wasDraining && code !== WORKER_DONE && !this.#isKilled && !this.#isOverdue;
   }
 
   /** Its slot in the table of connections. */
@@ -303,6 +311,7 @@ export class WorkerHandle<Boot> implements DeadWorker {
   }
 
   kill(): void {
+    this.#isKilled = true;
     this.#process.kill();
   }
 

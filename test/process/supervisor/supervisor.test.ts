@@ -144,6 +144,27 @@ describe('workers', () => {
     expect(logOf()).toMatch(/worker \d+ ended by SIGKILL/);
   });
 
+  test.each([
+    ['replaced', 'SIGHUP'],
+    ['stopped', 'SIGTERM'],
+  ] as const)('the death of a worker that is %s is reported, since it loses requests', async (_what, order) => {
+    writeFileSync(site.app, 'export default (req, res) => void (req.url === "/pid" && res.end(String(process.pid)));');
+    const port = await start({ gracefulTimeout: 30 });
+    const [first] = await pids(port, 1);
+    const lost = expect(ask(port, '/never')).rejects.toThrow();
+    await ask(port, '/pid');
+    wave(order);
+    await until(() =>
+      ask(port, '/pid').then(
+        (pid) => pid !== String(first),
+        () => true,
+      ),
+    );
+    process.kill(Number(first), 'SIGKILL');
+    await lost;
+    await until(() => logOf().includes(`worker ${first} ended by SIGKILL while it finished its last requests`), logOf);
+  });
+
   test('a worker that exits by itself is replaced', async () => {
     const port = await start();
     await expect(ask(port, '/exit')).rejects.toThrow();
