@@ -35,7 +35,7 @@ function check(cwd: string, user: string): Promise<Finished> {
   return paster(['check', 'x.ini', '--as-user', user], { cwd }).finished();
 }
 
-/** The same for a built-in server in this process: starting the command takes two processes, and most of these tests need it twice. */
+/** The same for a built-in server in this process: starting the command takes two processes, and most of these tests need it twice. A test compares them. */
 async function checkHere(cwd: string, user: string): Promise<Pick<Finished, 'status' | 'stdout'>> {
   const who = identityOf(user);
   const sentences: string[] = [];
@@ -133,13 +133,13 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     const cwd = project(`use = npm:paster#fastcgi\nsocket = %(here)s/run/app.sock\n${settings}`);
     const run = join(cwd, 'run');
     prepare(run);
-    const before = await check(cwd, 'www-data');
+    const before = await checkHere(cwd, 'www-data');
     await serve(['x.ini'], { cwd });
     const after = await checkHere(cwd, 'www-data');
     const isOpen = await connects(join(run, 'app.sock'), 'www-data');
 
     expect([before.status, isOpen], before.stdout).toEqual(cure ? [2, false] : [0, true]);
-    expect({ ...after, stderr: '' }).toEqual(before);
+    expect(after).toEqual(before);
     const [first = '', ...rest] = before.stdout.trim().split('\n');
     if (cure) {
       expect(first).toMatch(/^x\.ini:5:1: \[server:main\] www-data may not /);
@@ -148,6 +148,11 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
       expect(first).toBe(`[server:main] www-data can connect to fastcgi://unix:${join(run, 'app.sock')}`);
       expect(rest).toEqual(['x.ini: ok']);
     }
+  });
+
+  test.each(['mode = 660', 'mode = 666'])('the command prints the findings: %s', async (mode) => {
+    const cwd = project(`use = npm:paster#fastcgi\nsocket = %(here)s/run/app.sock\n${mode}`);
+    expect(await check(cwd, 'www-data')).toEqual({ ...(await checkHere(cwd, 'www-data')), stderr: '' });
   });
 
   test('the commands that it suggests help', async () => {

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { freePort, Program, paster, ROOT, requireProgram } from '../../helpers/programs/program.ts';
 import { atTerminal, shown } from '../../helpers/programs/terminal.ts';
-import { get, getByFastcgi, live, TwoServers, WEB } from './two-servers.ts';
+import { get, getByFastcgi, live, Project, WEB } from './two-servers.ts';
 
 const python = requireProgram('python3');
 
@@ -45,17 +45,15 @@ test('two servers get different free ports', async () => {
 });
 
 test('-p applies to the only HTTP server', async () => {
-  const site = await TwoServers.start();
+  const site = await Project.create();
   const port = await freePort();
   const { directory: cwd } = site;
-  await site.program.kill('SIGTERM');
   const program = paster(['serve', 'x.ini', '-p', String(port)], { cwd });
   await program.says(new RegExp(`^serving on fastcgi://unix:.*\nserving on http://127.0.0.1:${port}$`, 'm'));
 });
 
 test('at a terminal, all addresses are shown', async () => {
-  const site = await TwoServers.start();
-  await site.program.kill('SIGTERM');
+  const site = await Project.create();
   const program = atTerminal(['serve', 'x.ini'], { cwd: site.directory });
   await program.says(/shows its processes/);
   const banner = shown(program.output);
@@ -75,11 +73,8 @@ os.execv(sys.argv[3], sys.argv[3:])
 `;
 
 describe.runIf(python)('sockets of systemd', () => {
-  async function activated(
-    portOfUnit: number | undefined,
-  ): Promise<{ site: TwoServers; program: Program; port: number }> {
-    const site = await TwoServers.start();
-    await site.program.kill('SIGTERM');
+  async function activated(portOfUnit: number | undefined): Promise<{ site: Project; program: Program; port: number }> {
+    const site = await Project.create();
     const port = portOfUnit ?? site.port;
     const command = [process.execPath, join(ROOT, 'bin/paster.js'), 'serve', 'x.ini'];
     const program = new Program(python ?? '', ['-c', ACTIVATE, site.socket, String(port), ...command], {

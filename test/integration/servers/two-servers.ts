@@ -34,38 +34,35 @@ export async function chat(url: string, text: string): Promise<string> {
   return String(answer);
 }
 
-export class TwoServers {
+interface ProjectOptions {
+  readonly workers?: string;
+  /** Text appended to the INI file. */
+  readonly more?: string;
+  readonly app?: string;
+}
+
+/** The files of the two servers. */
+export class Project {
   readonly directory: string;
   readonly port: number;
-  readonly program: Program;
 
-  constructor(directory: string, port: number, program: Program) {
+  protected constructor(directory: string, port: number) {
     this.directory = directory;
     this.port = port;
-    this.program = program;
   }
 
-  /** `more` is text appended to the INI file. */
-  static async start({
+  static async create({
     workers = 'workers = 2',
-    args = [],
     more = '',
     app = chattyApp('v0'),
-  }: {
-    workers?: string;
-    args?: readonly string[];
-    more?: string;
-    app?: string;
-  } = {}): Promise<TwoServers> {
+  }: ProjectOptions = {}): Promise<Project> {
     const port = await freePort();
     const directory = temporaryDirectory({
       'package.json': '{"type": "module", "name": "shop"}',
       'app.js': app,
       'x.ini': ini({ port, workers, more }),
     });
-    const program = paster(['serve', 'x.ini', '-v', ...args], { cwd: directory });
-    await program.says(/^serving on http:.*\n/m);
-    return new TwoServers(directory, port, program);
+    return new Project(directory, port);
   }
 
   get url(): string {
@@ -78,6 +75,25 @@ export class TwoServers {
 
   save(name: string, text: string): void {
     saveByRename(join(this.directory, name), text);
+  }
+}
+
+export class TwoServers extends Project {
+  readonly program: Program;
+
+  private constructor({ directory, port }: Project, program: Program) {
+    super(directory, port);
+    this.program = program;
+  }
+
+  static async start({
+    args = [],
+    ...options
+  }: ProjectOptions & { readonly args?: readonly string[] } = {}): Promise<TwoServers> {
+    const project = await Project.create(options);
+    const program = paster(['serve', 'x.ini', '-v', ...args], { cwd: project.directory });
+    await program.says(/^serving on http:.*\n/m);
+    return new TwoServers(project, program);
   }
 
   count(pattern: RegExp): number {
