@@ -13,10 +13,10 @@ const nginx = requireProgram('nginx');
 /** `PASTER_LOAD_TIMES=10` makes a long run: the factor for the number of reloads, deaths and edits. */
 const TIMES = Number(process.env['PASTER_LOAD_TIMES'] ?? 1);
 const HUPS = 4 * TIMES;
-const SLOW_HUPS = 5 * TIMES;
+const SLOW_HUPS = 4 * TIMES;
 const REPLACED = 4 * TIMES;
-const KILLS = 3 * TIMES;
-const EDITS = 10 * TIMES;
+const KILLS = 2 * TIMES;
+const EDITS = 5 * TIMES;
 
 /**
  * Milliseconds that a client pauses: without pauses the clients take the processor from the workers that start meanwhile, and the tests
