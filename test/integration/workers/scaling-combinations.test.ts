@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { runHere } from '../../helpers/programs/command.ts';
 import { echoingApp, Load } from '../../helpers/programs/load.ts';
 import { eventually, freePort, paster } from '../../helpers/programs/program.ts';
 import { saveByRename } from '../../process/program.ts';
@@ -65,7 +66,7 @@ test.each([
   await program.says(/^serving on http/m);
   const counts = () =>
     [...program.output.matchAll(/^(no|\d+) workers?(?: \(|:)/gm)].map(([, count]) => Number(count) || 0);
-  const status = async () => (await paster(['status', 'x.ini'], { cwd: directory }).finished()).stdout;
+  const status = async () => (await runHere(['status', 'x.ini'], { cwd: directory })).stdout;
   if (least === 0) await eventually(() => counts().at(-1) === 0);
 
   const load = new Load(`http://127.0.0.1:${port}`, { clients: 8 });
