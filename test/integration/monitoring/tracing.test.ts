@@ -111,14 +111,14 @@ environment =
 }
 
 // Each worker imports all of OpenTelemetry.
-test.skipIf(!openTelemetry)('over ten HUPs under load, all spans arrive', { timeout: 240_000 }, async () => {
+test.skipIf(!openTelemetry)('over five HUPs under load, all spans arrive', { timeout: 240_000 }, async () => {
   const collector = await startCollector();
   const { program } = await site(collector.endpoint, 'use = npm:paster#http\nport = 0\nworkers = 1', {
     preload: '@opentelemetry/auto-instrumentations-node/register',
   });
   const load = new Load(program.url, { clients: 4, pause: 5 });
   onTestFinished(() => load.stop());
-  for (let round = 1; round <= 10; round++) {
+  for (let round = 1; round <= 5; round++) {
     const before = load.answered;
     process.kill(program.pid, 'SIGHUP');
     await eventually(() => [...program.stderr.matchAll(/reloaded/g)].length >= round && load.answered > before + 20);
@@ -128,7 +128,7 @@ test.skipIf(!openTelemetry)('over ten HUPs under load, all spans arrive', { time
   expect(load.failures).toEqual([]);
   expect(collector.of('http')).toBe(load.answered);
   const resources = collector.resources();
-  expect(resources.length).toBeGreaterThanOrEqual(10);
+  expect(resources.length).toBeGreaterThanOrEqual(5);
   expect(new Set(resources.map((each) => each['paster.worker'])).size).toBe(resources.length);
   expect(resources[0]).toMatchObject({
     'service.name': 'shop',
