@@ -3,6 +3,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
 import { askForStart } from '../../helpers/requests/ask.ts';
 import { MAILER, notes, pids, project, serveAlone, statusOf, WEB } from './project.ts';
@@ -12,7 +13,7 @@ describe('replacing', () => {
     const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:run\ninstances = 2\n`);
     const program = await serve(['x.ini'], { cwd });
     const before = await pids(cwd, 'mailer');
-    const { stderr } = await paster(['control', 'x.ini', 'replace', '1'], { cwd }).finished();
+    const { stderr } = await runHere(['control', 'x.ini', 'replace', '1'], { cwd });
     expect(stderr).toMatch(
       new RegExp(`^paster: process 1 is not a process of server \\d+ \\(processes: \\d+, ${before.join(', ')}\\)\n$`),
     );
@@ -51,7 +52,7 @@ export async function run(globalConf, localConf, signal) {
     }
     await eventually(async () => (await pids(cwd, 'lock')).length === 1);
     const [pid = 0] = await pids(cwd, 'lock');
-    const { stdout } = await paster(['control', 'x.ini', 'replace', String(pid)], { cwd }).finished();
+    const { stdout } = await runHere(['control', 'x.ini', 'replace', String(pid)], { cwd });
     expect(stdout).toBe(`process ${pid} is replaced by ${(await pids(cwd, 'lock')).join()}\n`);
     expect(await pids(cwd, 'lock')).toHaveLength(1);
     await program.kill('SIGTERM');
@@ -82,7 +83,7 @@ export async function run(globalConf, localConf, signal) {
       ['for (;;);', 'the process'],
     ]) {
       writeFileSync(join(cwd, 'mailer.js'), `${source}\n`);
-      const { stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      const { stderr } = await runHere(['control', 'x.ini', 'reload'], { cwd });
       expect(stderr).toMatch(new RegExp(`${problem} was not ready within 2 s \\(.*start_timeout`));
     }
     expect(program.output).toMatch(/^paster: error: \[process:mailer\] the new version does not start/m);
@@ -143,9 +144,10 @@ export const makeApp = () => async (req, res) => {
       const mailer = await pids(cwd, 'mailer');
       writeFileSync(join(cwd, 'other.js'), BROKEN);
       writeFileSync(join(cwd, 'x.ini'), ini(after));
-      const failing = paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      const failing = runHere(['control', 'x.ini', 'reload'], { cwd });
       while (await Promise.race([failing.then(() => false), response().then(() => true)])) {
         // Old and new workers respond until the process has failed.
+        await sleep(5);
       }
       const { status, stderr } = await failing;
       expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/not reloaded: .*no queue/) });
@@ -202,7 +204,7 @@ export const makeApp = () => async (req, res) => {
       writeFileSync(join(cwd, 'other.js'), NEVER);
       const reloading = paster(['control', 'x.ini', 'reload'], { cwd }).finished();
       await eventually(() => notes(cwd).includes('loads'));
-      expect((await paster(['control', 'x.ini', 'stop', 'other'], { cwd }).finished()).status).toBe(0);
+      expect((await runHere(['control', 'x.ini', 'stop', 'other'], { cwd })).status).toBe(0);
       expect((await reloading).stderr).toBe('');
       expect(await response()).toBe('two');
       const { processes = [] } = await statusOf(cwd);
@@ -236,7 +238,7 @@ export const makeApp = () => async (req, res) => {
       const program = await serve(['x.ini'], { cwd });
       const mailer = await pids(cwd, 'mailer');
       writeFileSync(join(cwd, 'x.ini'), exclusive('max_requests = many\n'));
-      const { status, stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+      const { status, stderr } = await runHere(['control', 'x.ini', 'reload'], { cwd });
       expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/max_requests: "many" is not/) });
       expect(await pids(cwd, 'mailer')).toEqual(mailer);
       writeFileSync(join(cwd, 'app.js'), app('two'));
@@ -276,9 +278,7 @@ export const makeApp = () => async (req, res) => {
     const cwd = project(`${WEB}[process:mailer]\nuse = call:./mailer.js:crashes\n`);
     const program = await serve(['x.ini'], { cwd });
     await program.says(/\[process:mailer\] worker \d+ ended with status 1: .*mailer\.js:\d+:\d+: the queue is gone/);
-    await eventually(async () =>
-      /restarted: [2-9] crash/.test((await paster(['status', 'x.ini'], { cwd }).finished()).stdout),
-    );
+    await eventually(async () => /restarted: [2-9] crash/.test((await runHere(['status', 'x.ini'], { cwd })).stdout));
   });
 
   test('max_memory counts the children of a command', async () => {
