@@ -19,7 +19,8 @@ import type { Application, BelowPrefix, Visit } from './catalogue.ts';
 import { install, installWithIni, PREFIX } from './install.ts';
 import { type Seen, Visitors, visitAll } from './visitor.ts';
 
-const HUPS = 3;
+/** The first one replaces the workers that started with the server, the second one workers that a HUP has started. */
+const HUPS = 2;
 const ENV = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
 
 /** What the program does under `node server.js`. @param env variables for it */
@@ -130,28 +131,38 @@ export function testApplication(application: Application): void {
       expect(await firstStatus(program.url)).toBe(200);
     });
 
+    /** Edits the program that is served under --reload. */
+    const edit = async (file: string, url: string): Promise<void> => {
+      const body = async (): Promise<string> => (await visitAll(url, visits.slice(0, 1)))[0]?.body ?? '';
+      expect(await body()).toContain('Hello');
+      writeFileSync(file, readFileSync(file, 'utf8').replace('Hello', 'Goodbye'));
+      await eventually(async () => (await body()).includes('Goodbye'));
+    };
+
     // If paster finds another program of the directory, `create .` writes no file for this one.
-    if (application.served === undefined) {
-      test('is served by what create . writes', async () => {
+    const isCreated = application.served === undefined;
+    // The files of `create .` do not say that the program runs in only one process at a time.
+    const isEditedAsCreated = edited !== undefined && isCreated && !application.isExclusive;
+
+    if (isCreated) {
+      test(`is served by what create . writes${isEditedAsCreated ? ', and takes an edit under --reload' : ''}`, async () => {
         const directory = install(application);
         const { status, stderr } = await paster(['create', '.'], { cwd: directory, env: ENV }).finished();
         expect([status, stderr]).toEqual([0, '']);
-        for (const file of ['etc/config.ini', 'etc/develop.ini']) {
-          const { url } = await start(directory, file, '--port', '0');
+        const reload = isEditedAsCreated ? ['--reload'] : [];
+        for (const [file, ...options] of [['etc/config.ini'], ['etc/develop.ini', ...reload]] as const) {
+          const { url } = await start(directory, file, '--port', '0', ...options);
           expect(await firstStatus(url)).toBe(200);
+          if (options.length > 0) await edit(join(directory, edited ?? ''), url);
         }
       });
     }
 
-    if (edited !== undefined) {
+    if (edited !== undefined && !isEditedAsCreated) {
       test('takes an edit under --reload', async () => {
         const directory = installWithIni(application);
-        const file = join(directory, edited);
         const { url } = await start(directory, 'http.ini', '--reload');
-        const body = async (): Promise<string> => (await visitAll(url, visits.slice(0, 1)))[0]?.body ?? '';
-        expect(await body()).toContain('Hello');
-        writeFileSync(file, readFileSync(file, 'utf8').replace('Hello', 'Goodbye'));
-        await eventually(async () => (await body()).includes('Goodbye'));
+        await edit(join(directory, edited), url);
       });
     }
 
