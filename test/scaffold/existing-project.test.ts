@@ -134,6 +134,12 @@ describe('the command of a package', () => {
     );
   });
 
+  test('is looked for in other packages if a package.json is not JSON', () => {
+    const files = { ...below('node_modules/@strapi/strapi'), 'node_modules/broken/package.json': '{' };
+    const broken = { ...manifest, dependencies: { broken: '1', ...manifest.dependencies } };
+    expect(lookAt(broken, files).program.spec).toBe('listen:./node_modules/@strapi/strapi/bin/strapi.js#start');
+  });
+
   test('is not one that starts a development server', () => {
     const files = { ...PROGRAM, 'node_modules/vite/package.json': '{"bin": "x.js"}', 'node_modules/vite/x.js': '' };
     expect(lookAt({ scripts: { start: 'vite' }, devDependencies: { vite: '1' } }, files).program.spec).toBe(

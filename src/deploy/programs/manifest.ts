@@ -3,7 +3,7 @@
  * nothing.
  */
 import { type Dirent, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readableText } from '../../files/existing-path.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -15,6 +15,8 @@ export interface Manifest {
   readonly main: string | undefined;
   readonly packageManager: string | undefined;
   readonly scripts: Readonly<Record<string, string>>;
+  /** The files of its commands (`bin`), relative to its directory. */
+  readonly commands: Readonly<Record<string, string>>;
   /** Patterns of directories, such as `packages/*`. */
   readonly workspaces: readonly string[];
   readonly paster: Readonly<Record<string, Fields | undefined>> | undefined;
@@ -26,9 +28,7 @@ export interface Manifest {
 
 export function readManifest(directory: string): Manifest {
   const fields = readFields(join(directory, 'package.json'));
-  const scripts = Object.fromEntries(
-    Object.entries(objectOf(fields['scripts'])).filter((entry): entry is [string, string] => isText(entry[1])),
-  );
+  const { bin } = fields;
   const dependencies = { ...objectOf(fields['dependencies']), ...objectOf(fields['devDependencies']) };
   const text = (name: string): string | undefined => {
     const value = fields[name];
@@ -40,7 +40,8 @@ export function readManifest(directory: string): Manifest {
     type: text('type'),
     main: text('main'),
     packageManager: text('packageManager'),
-    scripts,
+    scripts: textEntries(fields['scripts']),
+    commands: isText(bin) ? { [basename(directory)]: bin } : textEntries(bin),
     workspaces: textsOf(fields['workspaces']) ?? textsOf(objectOf(fields['workspaces'])['packages']) ?? [],
     paster: fields['paster'] === undefined ? undefined : (objectOf(fields['paster']) as Record<string, Fields>),
     dependencies: Object.keys(dependencies),
@@ -58,6 +59,12 @@ function readFields(file: string): Fields {
 
 function objectOf(value: unknown): Fields {
   return typeof value === 'object' && value !== null ? (value as Fields) : {};
+}
+
+function textEntries(value: unknown): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(objectOf(value)).filter((entry): entry is [string, string] => isText(entry[1])),
+  );
 }
 
 function textsOf(value: unknown): readonly string[] | undefined {

@@ -3,7 +3,8 @@
  * file behind the command of an installed package.
  */
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { readManifest } from './manifest.ts';
 
 export interface ScriptCommand {
   readonly command: string;
@@ -127,12 +128,10 @@ export function packageFile(directory: string, path: string): string {
 /** The file that a dependency declares for a command. */
 function declaredFile(directory: string, command: string, dependencies: readonly string[]): string | undefined {
   for (const dependency of dependencies) {
-    const manifest = packageFile(directory, `${dependency}/package.json`);
-    if (!existsSync(manifest)) continue;
-    const { bin } = JSON.parse(readFileSync(manifest, 'utf8')) as { readonly bin?: unknown };
-    const commands = typeof bin === 'string' ? { [basename(dependency)]: bin } : Object(bin);
-    const file: unknown = Object.hasOwn(commands, command) ? commands[command] : undefined;
-    if (typeof file === 'string') return join(dirname(manifest), file);
+    const root = dirname(packageFile(directory, `${dependency}/package.json`));
+    const { commands } = readManifest(root);
+    const file = Object.hasOwn(commands, command) ? commands[command] : undefined;
+    if (file !== undefined) return join(root, file);
   }
   return undefined;
 }
