@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CLIENT_CLAIMS, FORWARDING_HEADERS } from '../../src/http/client-address.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
 import { freePort, ROOT, requireProgram } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
 import { makeCertificate } from '../helpers/web-servers/certificate.ts';
-import { project, runExported, WEB_SERVERS } from './site.ts';
+import { projectWithServers, runWebServer, serveAll, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
 const CLIENT = '127.0.0.2';
+/** The prefix of the second test of each web server. */
+const BELOW = '/shop';
 
 const SERVERS = [...Object.entries(WEB_SERVERS).map(([target, { file }]) => [target, file]), ['caddy', 'caddy.json']];
 const CASES = SERVERS.flatMap(([target = '', file = '']) =>
@@ -64,49 +67,68 @@ interface Told {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-describe.each(CASES)('$target ($file) by $kind', ({ target, file, kind }) => {
-  test.skipIf(requireProgram(target === 'apache' ? 'apache2' : target) === undefined).each(['', '/shop'])(
-    'at "%s"',
-    async (prefix) => {
-      const isHttp = kind.startsWith('http');
-      const certificate = kind === 'https' ? makeCertificate(temporaryDirectory(), 'DNS:shop.example.org') : undefined;
-      const lines = [
-        `use = npm:paster#${isHttp ? 'http' : kind}`,
-        'host = 127.0.0.1',
-        `port = ${await freePort()}`,
-        ...(certificate ? [`ssl_pem = ${certificate.pem}`] : []),
-        ...(kind === 'scgi' && prefix !== '' ? [`script_name = ${prefix}`] : []),
-      ];
-      // paster trusts every header here, so whatever the web server lets through has an effect.
-      const believing = `[filter:client]
+/** A project in which paster trusts every header from these addresses, so whatever the web server lets through has an effect. */
+function believing(trusted: string, servers: Readonly<Record<string, string>>): string {
+  const filter = `[filter:client]
 use = npm:paster#proxy_headers
-trusted_proxies = ${isHttp ? '127.0.0.1' : '127.0.0.0/8'}
+trusted_proxies = ${trusted}
 headers = ${FORWARDING_HEADERS.join(' ')}
 `;
-      const directory = project(lines.join('\n'), believing, `${TOLD}\nfilter-with = client`);
-      const origin = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix], file);
-      const host = origin.replace('http://', '');
-      for (const [what, headers] of Object.entries(REQUESTS)) {
-        const { status, body } = await ask(origin, `${prefix}/a`, { headers, localAddress: CLIENT });
-        // A web server may refuse such names.
-        if (status === 400 && !Object.keys(headers).some((name) => NAMES.includes(name))) continue;
-        expect({ what, status, body: status === 200 ? '' : String(body) }).toEqual({ what, status: 200, body: '' });
-        const told: Told = JSON.parse(String(body));
-        const { host: asked, ...headersTold } = told.headers;
-        expect({ what, address: told.address, encrypted: told.encrypted, asked }).toEqual({
-          what,
-          address: CLIENT,
-          encrypted: false,
-          asked: host,
-        });
-        const claims = Object.entries(headersTold).filter(([name]) => NAMES.includes(name));
-        expect({ what, claims: claims.filter((claim) => !ofTheServer(host, prefix).has(claim.join(': '))) }).toEqual({
-          what,
-          claims: [],
-        });
-        if (isHttp) expect(headersTold).toMatchObject({ 'x-forwarded-proto': 'http' });
-        if (isHttp && prefix !== '') expect(headersTold).toMatchObject({ 'x-forwarded-prefix': prefix });
-      }
-    },
-  );
+  return projectWithServers(servers, filter, `${TOLD}\nfilter-with = client`);
+}
+
+const hasCertificate = requireProgram('openssl') !== undefined;
+let overHttp: string;
+let overGateways: string;
+beforeSuite(async () => {
+  const server = async (kind: string, settings = ''): Promise<string> =>
+    `use = npm:paster#${kind}\nhost = 127.0.0.1\nport = ${await freePort()}\n${settings}`;
+  const { pem = '' } = hasCertificate ? makeCertificate(temporaryDirectory(), 'DNS:shop.example.org') : {};
+  const http = {
+    http: await server('http'),
+    ...(hasCertificate ? { https: await server('http', `ssl_pem = ${pem}`) } : {}),
+  };
+  const gateways = {
+    fastcgi: await server('fastcgi'),
+    scgi: await server('scgi'),
+    'scgi-below': await server('scgi', `script_name = ${BELOW}`),
+  };
+  overHttp = believing('127.0.0.1', http);
+  overGateways = believing('127.0.0.0/8', gateways);
+  await serveAll(overHttp, Object.keys(http));
+  await serveAll(overGateways, Object.keys(gateways));
+});
+
+describe.each(CASES)('$target ($file) by $kind', ({ target, file, kind }) => {
+  const isHttp = kind.startsWith('http');
+  const missing =
+    requireProgram(target === 'apache' ? 'apache2' : target) === undefined || (kind === 'https' && !hasCertificate);
+
+  test.skipIf(missing).each(['', BELOW])('at "%s"', async (prefix) => {
+    const section = kind === 'scgi' && prefix !== '' ? 'scgi-below' : kind;
+    const options = ['--server-section', section, ...(prefix === '' ? [] : ['--prefix', prefix])];
+    const origin = await runWebServer(target, isHttp ? overHttp : overGateways, options, file);
+    const host = origin.replace('http://', '');
+    for (const [what, headers] of Object.entries(REQUESTS)) {
+      const { status, body } = await ask(origin, `${prefix}/a`, { headers, localAddress: CLIENT });
+      // A web server may refuse such names.
+      if (status === 400 && !Object.keys(headers).some((name) => NAMES.includes(name))) continue;
+      expect({ what, status, body: status === 200 ? '' : String(body) }).toEqual({ what, status: 200, body: '' });
+      const told: Told = JSON.parse(String(body));
+      const { host: asked, ...headersTold } = told.headers;
+      expect({ what, address: told.address, encrypted: told.encrypted, asked }).toEqual({
+        what,
+        address: CLIENT,
+        encrypted: false,
+        asked: host,
+      });
+      const claims = Object.entries(headersTold).filter(([name]) => NAMES.includes(name));
+      expect({ what, claims: claims.filter((claim) => !ofTheServer(host, prefix).has(claim.join(': '))) }).toEqual({
+        what,
+        claims: [],
+      });
+      if (isHttp) expect(headersTold).toMatchObject({ 'x-forwarded-proto': 'http' });
+      if (isHttp && prefix !== '') expect(headersTold).toMatchObject({ 'x-forwarded-prefix': prefix });
+    }
+  });
 });

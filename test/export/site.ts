@@ -1,10 +1,10 @@
 /** A project that the tests export, serve and request through a real web server. */
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
 import { runHere } from '../helpers/programs/command.ts';
-import { freePort, Program, ROOT, serve } from '../helpers/programs/program.ts';
+import { eventually, freePort, Program, ROOT, serve } from '../helpers/programs/program.ts';
 import { untilAnswering } from '../helpers/web-servers/web-server.ts';
 
 const PROBE = `${join(ROOT, 'test/fixtures/apps/probe.js')}:makeProbe`;
@@ -25,6 +25,11 @@ export const WEB_SERVERS: Readonly<Record<string, { readonly file: string; reado
 
 /** A directory with etc/config.ini, static files, and room for sockets; other users may read it. */
 export function project(server: string, extra = '', factory = PROBE): string {
+  return projectWithServers({ main: server }, extra, factory);
+}
+
+/** The same with a section for each server; all of them serve one application. */
+export function projectWithServers(servers: Readonly<Record<string, string>>, extra = '', factory = PROBE): string {
   const directory = temporaryDirectory({
     'package.json': '{ "name": "shop", "dependencies": { "paster": "1" } }\n',
     'static/site.css': 'body { color: teal }\n',
@@ -35,7 +40,8 @@ export function project(server: string, extra = '', factory = PROBE): string {
   const app = `[app:probe]\nuse = call:${factory}\n`;
   const map = '[composite:main]\nuse = npm:paster#urlmap\n/static = files\n/ = probe\n';
   const files = '[app:files]\nuse = npm:paster#static\ndocument_root = %(here)s/../static\n';
-  writeFileSync(join(directory, 'etc/config.ini'), [map, app, files, `[server:main]\n${server}\n`, extra].join('\n'));
+  const sections = Object.entries(servers).map(([name, settings]) => `[server:${name}]\n${settings}\n`);
+  writeFileSync(join(directory, 'etc/config.ini'), [map, app, files, ...sections, extra].join('\n'));
   return directory;
 }
 
@@ -68,6 +74,12 @@ export async function runExported(
   return runWebServer(target, directory, args, file);
 }
 
+/** Serves the project with each of these sections. */
+export async function serveAll(directory: string, servers: readonly string[]): Promise<void> {
+  const program = await serve([ini(directory), ...servers.flatMap((name) => ['--server-name', name])]);
+  await eventually(() => program.output.match(/^serving on /gm)?.length === servers.length);
+}
+
 /** Exports a standalone file for a web server, and runs that. @returns Its root URL. */
 export async function runWebServer(
   target: string,
@@ -78,7 +90,7 @@ export async function runWebServer(
   const { command = [] } = WEB_SERVERS[target] ?? {};
   const output = join(directory, file);
   const port = await freePort();
-  const state = join(directory, 'state');
+  const state = mkdtempSync(join(directory, 'state-'));
   const whole = ['--standalone', '--listen', `127.0.0.1:${port}`, '--state-dir', state, '-o', output];
   expect(await exported(target, ini(directory), ...whole, ...args)).toBe('');
   chmodSync(state, 0o777);
