@@ -5,13 +5,23 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { temporaryDirectory } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
 import { eventually, freePort, needProgram, ROOT, requireProgram, serve } from '../helpers/programs/program.ts';
 import { ask, type Question } from '../helpers/requests/ask.ts';
-import { makeCertificate } from '../helpers/web-servers/certificate.ts';
-import { exported, ini, project, runExported, runWebServer, WEB_SERVERS } from './site.ts';
+import { type Certificate, makeCertificate, optionalCertificate } from '../helpers/web-servers/certificate.ts';
+import {
+  exported,
+  ini,
+  project,
+  projectWithServers,
+  runExported,
+  runWebServer,
+  serveAll,
+  WEB_SERVERS,
+} from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
-const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
+const FASTCGI = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nmode = 666';
 const PROGRAMS: Readonly<Record<string, string>> = { apache: 'apache2' };
 
 interface Told {
@@ -26,21 +36,41 @@ async function told(origin: string, path: string, question: Question = {}): Prom
   return JSON.parse(String(body));
 }
 
-const GATEWAYS: readonly (readonly [target: string, kind: string, settings: string])[] = [
-  ['nginx', 'fastcgi', ''],
-  ['nginx', 'scgi', ''],
-  ['lighttpd', 'fastcgi', ''],
-  ['lighttpd', 'scgi', ''],
-  ['apache', 'fastcgi', ''],
-  ['apache', 'scgi', 'script_name = /proxy'],
-  ['caddy', 'fastcgi', ''],
-  ['haproxy', 'fastcgi', ''],
-];
+/** A project whose servers run in one process, of which each test exports one. */
+let shop: string;
+beforeSuite(async () => {
+  const socket = (name: string): string => `socket = %(here)s/../var/${name}.sock\nmode = 666\n`;
+  const address = async (): Promise<string> => `host = 127.0.0.1\nport = ${await freePort()}\n`;
+  const certificate = optionalCertificate(temporaryDirectory(), 'DNS:shop.example.org');
+  const servers = {
+    fastcgi: `use = npm:paster#fastcgi\n${socket('fastcgi')}`,
+    scgi: `use = npm:paster#scgi\n${socket('scgi')}`,
+    'scgi-below': `use = npm:paster#scgi\n${socket('scgi-below')}script_name = /proxy`,
+    http: `use = npm:paster#http\n${await address()}`,
+    'http-socket': `use = npm:paster#http\n${socket('http')}`,
+    ...(certificate ? { https: `use = npm:paster#http\n${await address()}ssl_pem = ${certificate.pem}` } : {}),
+  };
+  shop = projectWithServers(servers, '', TOLD);
+  await serveAll(shop, Object.keys(servers));
+});
 
-test.each(GATEWAYS)('%s by %s forwards the mount itself, and nothing next to it', async (target, kind, settings) => {
+/** A web server in front of one of its servers. */
+function inFrontOf(section: string, target: string, options: readonly string[], file?: string): Promise<string> {
+  return runWebServer(target, shop, ['--server-section', section, ...options], file);
+}
+
+test.each([
+  ['nginx', 'fastcgi'],
+  ['nginx', 'scgi'],
+  ['lighttpd', 'fastcgi'],
+  ['lighttpd', 'scgi'],
+  ['apache', 'fastcgi'],
+  ['apache', 'scgi-below'],
+  ['caddy', 'fastcgi'],
+  ['haproxy', 'fastcgi'],
+])('%s by %s forwards the mount itself, and nothing next to it', async (target, section) => {
   needProgram(PROGRAMS[target] ?? target);
-  const directory = project(`use = npm:paster#${kind}\n${SOCKET}\n${settings}`, '', TOLD);
-  const url = await runExported(target, directory, ['--prefix', '/proxy']);
+  const url = await inFrontOf(section, target, ['--prefix', '/proxy']);
   expect(await told(url, '/proxy')).toMatchObject({ url: '/', base: '/proxy' });
   expect(await told(url, '/proxy?a=1')).toMatchObject({ url: '/?a=1', base: '/proxy' });
   const headers = { Authorization: 'Basic YTpi' };
@@ -59,9 +89,8 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
     ['', undefined],
     ['/proxy', '/proxy'],
   ])('forwards WebSockets, and announces the prefix "%s" itself', async (prefix, said) => {
-    const directory = project(`use = npm:paster#http\nhost = 127.0.0.1\nport = ${await freePort()}`, '', TOLD);
     const options = [...(prefix === '' ? [] : ['--prefix', prefix]), '--max-body', '1m'];
-    const url = await runExported(target, directory, options);
+    const url = await inFrontOf('http', target, options);
     const client = new WebSocket(`${url.replace('http:', 'ws:')}${prefix}/live`);
     await once(client, 'open');
     client.send('hello');
@@ -83,56 +112,62 @@ test.each(['nginx', 'apache', 'caddy', 'haproxy'])(
   '%s by HTTPS accepts the server’s certificate, whatever names it has',
   async (target) => {
     needProgram(PROGRAMS[target] ?? target);
-    const certificate = makeCertificate(temporaryDirectory(), 'DNS:shop.example.org');
-    const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${certificate.pem}`;
-    const url = await runExported(target, project(`use = npm:paster#http\n${address}`, '', TOLD), [
-      '--prefix',
-      '/proxy',
-    ]);
+    needProgram('openssl');
+    const url = await inFrontOf('https', target, ['--prefix', '/proxy']);
     expect((await told(url, '/proxy/a%2Fb')).url).toBe('/a%2Fb');
   },
 );
 
-test.each([
+const VERIFYING = [
   ['nginx', 'nginx.conf'],
   ['apache', 'apache.conf'],
   ['caddy', 'Caddyfile'],
   ['caddy', 'caddy.json'],
   ['haproxy', 'haproxy.cfg'],
-])('%s (%s) by HTTPS sends nothing to a server with another certificate', async (target, file) => {
-  needProgram(PROGRAMS[target] ?? target);
-  for (const subject of ['DNS:shop.example.org', 'IP:127.0.0.1']) {
-    const [own, other] = [
-      makeCertificate(temporaryDirectory(), subject),
-      makeCertificate(temporaryDirectory(), subject),
-    ];
-    const port = await freePort();
-    const address = `host = 127.0.0.1\nport = ${port}\nssl_pem = ${own.pem}`;
-    const shop = (): string => project(`use = npm:paster#http\n${address}`, '', TOLD);
-    const directory = shop();
+] as const;
+
+test.each(['DNS:shop.example.org', 'IP:127.0.0.1'])(
+  'web servers by HTTPS send nothing to a server with another certificate for %s',
+  async (subject) => {
+    const servers = VERIFYING.filter(([target]) => requireProgram(PROGRAMS[target] ?? target) !== undefined);
+    const [own, other] = [0, 1].map(() => makeCertificate(temporaryDirectory(), subject)) as [Certificate, Certificate];
+    const address = `host = 127.0.0.1\nport = ${await freePort()}\nssl_pem = ${own.pem}`;
+    const directory = project(`use = npm:paster#http\n${address}`, '', TOLD);
     const first = await serve([ini(directory)]);
-    const verifying = await runWebServer(target, directory, [], file);
-    const insecure = await runWebServer(target, shop(), ['--insecure-backend'], file);
-    const served = async () =>
-      Promise.all([verifying, insecure].map(async (origin) => (await ask(origin, '/a')).status === 200));
-    expect(await served()).toEqual([true, true]);
+    const running: { file: string; verifying: string; insecure: string }[] = [];
+    for (const [target, file] of servers) {
+      const verifying = await runWebServer(target, directory, [], file);
+      const insecure = await runWebServer(target, directory, ['--insecure-backend'], file);
+      running.push({ file, verifying, insecure });
+    }
+    const isServed = async (origin: string): Promise<boolean> => (await ask(origin, '/a')).status === 200;
+    const served = async (): Promise<unknown[]> => {
+      const rows = running.map(async ({ file, verifying, insecure }) => ({
+        file,
+        verifying: await isServed(verifying),
+        insecure: await isServed(insecure),
+      }));
+      return Promise.all(rows);
+    };
+    const wanted = (verifying: boolean): unknown[] => servers.map(([, file]) => ({ file, verifying, insecure: true }));
+    expect(await served()).toEqual(wanted(true));
     await first.kill('SIGTERM');
     copyFileSync(other.pem, own.pem);
     await serve([ini(directory)]);
-    expect(await served()).toEqual([false, true]);
-    const trusting = await runWebServer(target, shop(), ['--backend-ca', other.cert], file);
+    expect(await served()).toEqual(wanted(false));
     // Apache compares the names of a certificate, not its addresses, with the host that the client requests.
     const headers = { host: subject.startsWith('DNS:') ? 'shop.example.org' : 'localhost' };
-    await eventually(async () => (await ask(trusting, '/a', { headers })).status === 200);
-  }
-});
+    for (const [target, file] of servers) {
+      const trusting = await runWebServer(target, directory, ['--backend-ca', other.cert], file);
+      await eventually(async () => (await ask(trusting, '/a', { headers })).status === 200);
+    }
+  },
+);
 
 test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.json'])(
   'Caddy keeps the spelling of a path, and caches only files with a version: %s',
   async (file) => {
-    const directory = project(`use = npm:paster#http\n${SOCKET}`, '', TOLD);
-    const options = ['--prefix', '/proxy'];
-    const url = await runExported('caddy', directory, options, file);
+    const url = await inFrontOf('http-socket', 'caddy', ['--prefix', '/proxy'], file);
     expect((await told(url, '/proxy//a//b%2Fc')).url).toBe('//a//b%2Fc');
     expect((await told(url, '/proxy?a=1')).url).toBe('/?a=1');
     const control = async (query: string) =>
@@ -143,7 +178,7 @@ test.skipIf(requireProgram('caddy') === undefined).each(['Caddyfile', 'caddy.jso
 );
 
 test.skipIf(requireProgram('caddy') === undefined)('Caddy forwards a body without a length', async () => {
-  const url = await runExported('caddy', project(`use = npm:paster#fastcgi\n${SOCKET}`));
+  const url = await runExported('caddy', project(FASTCGI));
   const body = ['a'.repeat(300_000), 'b'];
   expect((await ask(url, '/echo', { method: 'POST', body })).body.length).toBe(300_001);
 });
@@ -151,7 +186,7 @@ test.skipIf(requireProgram('caddy') === undefined)('Caddy forwards a body withou
 test('Caddy leaves files to the application if their directory looks like a pattern to Caddy', async () => {
   const files = '[app:odd-files]\nuse = npm:paster#static\ndocument_root = %(here)s/../[a]\n';
   const odd = `[composite:odd]\nuse = npm:paster#urlmap\n/static = odd-files\n\n${files}`;
-  const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`, odd);
+  const directory = project(FASTCGI, odd);
   expect(await exported('caddy', ini(directory))).toContain('file_server');
   expect(await exported('caddy', ini(directory), '-n', 'odd')).not.toContain('file_server');
 });

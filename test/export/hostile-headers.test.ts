@@ -6,7 +6,7 @@ import { temporaryDirectory } from '../helpers/directory.ts';
 import { beforeSuite } from '../helpers/programs/lifetime.ts';
 import { freePort, ROOT, requireProgram } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
-import { makeCertificate } from '../helpers/web-servers/certificate.ts';
+import { optionalCertificate } from '../helpers/web-servers/certificate.ts';
 import { projectWithServers, runWebServer, serveAll, WEB_SERVERS } from './site.ts';
 
 const TOLD = `${join(ROOT, 'test/fixtures/apps/told.js')}:makeTold`;
@@ -77,16 +77,15 @@ headers = ${FORWARDING_HEADERS.join(' ')}
   return projectWithServers(servers, filter, `${TOLD}\nfilter-with = client`);
 }
 
-const hasCertificate = requireProgram('openssl') !== undefined;
 let overHttp: string;
 let overGateways: string;
 beforeSuite(async () => {
   const server = async (kind: string, settings = ''): Promise<string> =>
     `use = npm:paster#${kind}\nhost = 127.0.0.1\nport = ${await freePort()}\n${settings}`;
-  const { pem = '' } = hasCertificate ? makeCertificate(temporaryDirectory(), 'DNS:shop.example.org') : {};
+  const certificate = optionalCertificate(temporaryDirectory(), 'DNS:shop.example.org');
   const http = {
     http: await server('http'),
-    ...(hasCertificate ? { https: await server('http', `ssl_pem = ${pem}`) } : {}),
+    ...(certificate ? { https: await server('http', `ssl_pem = ${certificate.pem}`) } : {}),
   };
   const gateways = {
     fastcgi: await server('fastcgi'),
@@ -102,7 +101,8 @@ beforeSuite(async () => {
 describe.each(CASES)('$target ($file) by $kind', ({ target, file, kind }) => {
   const isHttp = kind.startsWith('http');
   const missing =
-    requireProgram(target === 'apache' ? 'apache2' : target) === undefined || (kind === 'https' && !hasCertificate);
+    requireProgram(target === 'apache' ? 'apache2' : target) === undefined ||
+    (kind === 'https' && requireProgram('openssl') === undefined);
 
   test.skipIf(missing).each(['', BELOW])('at "%s"', async (prefix) => {
     const section = kind === 'scgi' && prefix !== '' ? 'scgi-below' : kind;

@@ -12,8 +12,8 @@ export interface Certificate {
 }
 
 /** Returns undefined without openssl. */
-export function optionalCertificate(directory: string): Certificate | undefined {
-  return requireProgram('openssl') === undefined ? undefined : makeCertificate(directory);
+export function optionalCertificate(directory: string, subject?: string): Certificate | undefined {
+  return requireProgram('openssl') === undefined ? undefined : makeCertificate(directory, subject);
 }
 
 /** Without openssl the running test is skipped. */
