@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeFiles } from '../helpers/directory.ts';
+import { beforeSuite } from '../helpers/programs/lifetime.ts';
 import { freePort, Program, requireProgram } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
 import { nginxTemporaryPaths, offPort80 } from '../helpers/web-servers/nginx.ts';
-import { exported, ini, project, refused, runExported, WEB_SERVERS } from './site.ts';
+import { exported, ini, project, projectWithServers, refused, runWebServer, serveAll, WEB_SERVERS } from './site.ts';
 
 const SOCKET = 'socket = %(here)s/../var/app.sock\nmode = 666';
 
@@ -15,7 +16,8 @@ interface Case {
   readonly prefix: string;
   /** Whether the server listens on TCP instead of a Unix socket. */
   readonly tcp?: boolean;
-  readonly settings?: string;
+  /** Whether the server has the prefix in its settings. */
+  readonly below?: boolean;
 }
 
 const CASES: readonly Case[] = [
@@ -34,7 +36,7 @@ const CASES: readonly Case[] = [
   { target: 'apache', kind: 'fastcgi', prefix: '' },
   { target: 'apache', kind: 'fastcgi', prefix: '/proxy', tcp: true },
   { target: 'apache', kind: 'scgi', prefix: '', tcp: true },
-  { target: 'apache', kind: 'scgi', prefix: '/proxy', settings: 'script_name = /proxy' },
+  { target: 'apache', kind: 'scgi', prefix: '/proxy', below: true },
   { target: 'apache', kind: 'http', prefix: '' },
   { target: 'apache', kind: 'http', prefix: '/proxy', tcp: true },
   { target: 'caddy', kind: 'fastcgi', prefix: '' },
@@ -49,44 +51,58 @@ const CASES: readonly Case[] = [
 
 const PROGRAMS: Readonly<Record<string, string>> = { apache: 'apache2' };
 
+/** A project whose servers run in one process, of which each test exports one. */
+let shop: string;
+beforeSuite(async () => {
+  const kinds = ['fastcgi', 'scgi', 'http'];
+  const servers: Record<string, string> = {};
+  for (const kind of kinds) {
+    servers[kind] = `use = npm:paster#${kind}\nsocket = %(here)s/../var/${kind}.sock\nmode = 666`;
+    servers[`${kind}-tcp`] = `use = npm:paster#${kind}\nhost = 127.0.0.1\nport = ${await freePort()}`;
+  }
+  servers['scgi-below'] = `${servers['scgi']?.replace('scgi.sock', 'below.sock')}\nscript_name = /proxy`;
+  shop = projectWithServers(servers);
+  await serveAll(shop, Object.keys(servers));
+});
+
+/** A web server in front of one of its servers. */
+function inFrontOf(section: string, target: string, options: readonly string[], file?: string): Promise<string> {
+  return runWebServer(target, shop, ['--server-section', section, ...options], file);
+}
+
 describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
   const missing = requireProgram(PROGRAMS[target] ?? target) === undefined;
   const cases = CASES.filter((each) => each.target === target);
 
-  test.skipIf(missing).each(cases)(
-    'forwards requests by $kind at "$prefix"',
-    async ({ kind, prefix, tcp, settings = '' }) => {
-      const address = tcp ? `host = 127.0.0.1\nport = ${await freePort()}` : SOCKET;
-      const directory = project(`use = npm:paster#${kind}\n${address}\n${settings}`);
-      const url = await runExported(target, directory, prefix === '' ? [] : ['--prefix', prefix]);
+  test.skipIf(missing).each(cases)('forwards requests by $kind at "$prefix"', async ({ kind, prefix, tcp, below }) => {
+    const section = `${kind}${tcp ? '-tcp' : ''}${below ? '-below' : ''}`;
+    const url = await inFrontOf(section, target, prefix === '' ? [] : ['--prefix', prefix]);
 
-      const reply = await ask(url, `${prefix}/query?a=1&b=%2F`);
-      expect({ status: reply.status, text: String(reply.body) }).toMatchObject({ status: 200 });
-      // Over HTTP the web server removes a prefix, and a header names it.
-      const base = kind === 'http' ? '' : prefix;
-      expect(JSON.parse(String(reply.body))).toEqual({
-        method: 'GET',
-        url: '/query?a=1&b=%2F',
-        base,
-        query: { a: '1', b: '/' },
-      });
+    const reply = await ask(url, `${prefix}/query?a=1&b=%2F`);
+    expect({ status: reply.status, text: String(reply.body) }).toMatchObject({ status: 200 });
+    // Over HTTP the web server removes a prefix, and a header names it.
+    const base = kind === 'http' ? '' : prefix;
+    expect(JSON.parse(String(reply.body))).toEqual({
+      method: 'GET',
+      url: '/query?a=1&b=%2F',
+      base,
+      query: { a: '1', b: '/' },
+    });
 
-      const body = Buffer.alloc(300_000, 'paster ');
-      const echo = await ask(url, `${prefix}/echo`, { method: 'POST', body });
-      expect(echo.body.equals(body)).toBe(true);
+    const body = Buffer.alloc(300_000, 'paster ');
+    const echo = await ask(url, `${prefix}/echo`, { method: 'POST', body });
+    expect(echo.body.equals(body)).toBe(true);
 
-      if (prefix !== '') expect((await ask(url, `${prefix}x/query`)).status).toBe(404);
+    if (prefix !== '') expect((await ask(url, `${prefix}x/query`)).status).toBe(404);
 
-      const css = await ask(url, `${prefix}/static/site.css?v=1`);
-      expect({ status: css.status, text: String(css.body) }).toEqual({ status: 200, text: 'body { color: teal }\n' });
-      expect((await ask(url, `${prefix}/static/.secret`)).status).toBe(404);
-    },
-  );
+    const css = await ask(url, `${prefix}/static/site.css?v=1`);
+    expect({ status: css.status, text: String(css.body) }).toEqual({ status: 200, text: 'body { color: teal }\n' });
+    expect((await ask(url, `${prefix}/static/.secret`)).status).toBe(404);
+  });
 
   test.skipIf(missing)('refuses a body that is too large', async () => {
     const kind = target === 'caddy' || target === 'haproxy' ? 'http' : 'fastcgi';
-    const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
-    const url = await runExported(target, directory, ['--max-body', '1m']);
+    const url = await inFrontOf(kind, target, ['--max-body', '1m']);
     const reply = await ask(url, '/echo', { method: 'POST', body: Buffer.alloc(1_200_000) }).catch(() => undefined);
     // The connection may be closed while the refused body is sent.
     if (reply) expect(reply.status).toBe(413);
@@ -96,8 +112,7 @@ describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
 
 describe('nginx', () => {
   test.skipIf(requireProgram('nginx') === undefined)('serves static files itself, a version for a year', async () => {
-    const directory = project(`use = npm:paster#fastcgi\n${SOCKET}`);
-    const url = await runExported('nginx', directory);
+    const url = await inFrontOf('fastcgi', 'nginx', []);
     expect((await ask(url, '/static/site.css?v=abc')).headers['cache-control']).toBe('max-age=315360000');
     const plain = await ask(url, '/static/site.css');
     expect(plain.headers['cache-control']).toBe('max-age=0');
@@ -193,9 +208,8 @@ describe('caddy', () => {
     ['fastcgi', '/proxy'],
     ['http', '/proxy'],
   ])('a standalone file that is not called Caddyfile is JSON: %s at "%s"', async (kind, prefix) => {
-    const directory = project(`use = npm:paster#${kind}\n${SOCKET}`);
     const options = prefix === '' ? [] : ['--prefix', prefix];
-    const url = await runExported('caddy', directory, options, 'caddy.conf');
+    const url = await inFrontOf(kind, 'caddy', options, 'caddy.conf');
     const reply = await ask(url, `${prefix}/query?b=%2F`);
     expect(JSON.parse(String(reply.body))).toMatchObject({ url: '/query?b=%2F', base: kind === 'http' ? '' : prefix });
     if (prefix !== '') expect((await ask(url, '/other')).status).toBe(404);
@@ -206,10 +220,8 @@ describe('several hosts', () => {
   test.skipIf(requireProgram('nginx') === undefined).each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
     '%s tries another host if one does not listen',
     async (target) => {
-      const port = await freePort();
-      const directory = project(`use = npm:paster#fastcgi\nhost = 127.0.0.1\nport = ${port}`);
       const hosts = ['--host', '127.0.0.1', '--host', `127.0.0.1:${await freePort()}`];
-      const url = await runExported(target, directory, hosts);
+      const url = await inFrontOf('fastcgi-tcp', target, hosts);
       for (let count = 0; count < 6; count++) expect((await ask(url, '/query')).status).toBe(200);
     },
   );
