@@ -70,8 +70,8 @@ async function start(server: string, filter: string): Promise<string> {
   return url;
 }
 
-async function statuses(origin: string, headers: Record<string, string> = {}): Promise<number[]> {
-  return Promise.all(PAGES.map(async (path) => (await ask(origin, path, { headers })).status));
+async function statuses(origin: string, headers: Record<string, string> = {}, prefix = ''): Promise<number[]> {
+  return Promise.all(PAGES.map(async (path) => (await ask(origin, prefix + path, { headers })).status));
 }
 
 const ALL = PAGES.map(() => 200);
@@ -107,14 +107,20 @@ describe.each(Object.entries(FILTERS))('behind %s', (_what, filter) => {
     const socket = join(directory, 'app.sock');
     const tcp = await start(`use = npm:paster#http\nlisten = 127.0.0.1:${port} unix:${socket}`, filter);
     expect(await statuses(tcp)).toEqual(ALL);
-    for (const upstream of [`127.0.0.1:${port}`, `unix:${socket}:`]) {
-      for (const [what, settings] of Object.entries(PROXIES)) {
-        const location = `location / { proxy_pass http://${upstream}; ${settings} }`;
-        const { url } = await runNginx(nginx ?? '', `server { listen 80; ${location} }`);
-        const headers = { host: 'shop.example.org' };
-        expect({ what, statuses: await statuses(url, headers) }).toEqual({ what, statuses: NONE });
-        expect({ what, status: (await ask(url, '/included', { headers })).status }).toEqual({ what, status: 403 });
-      }
+    const proxies = [`127.0.0.1:${port}`, `unix:${socket}:`].flatMap((upstream, index) =>
+      Object.entries(PROXIES).map(([what, settings], number) => ({
+        what: `${what} (${upstream})`,
+        prefix: `/${index}-${number}`,
+        pass: `proxy_pass http://${upstream}/; ${settings}`,
+      })),
+    );
+    const locations = proxies.map(({ prefix, pass }) => `location ${prefix}/ { ${pass} }`);
+    const { url } = await runNginx(nginx ?? '', `server { listen 80; ${locations.join('\n')} }`);
+    const headers = { host: 'shop.example.org' };
+    for (const { what, prefix } of proxies) {
+      expect({ what, statuses: await statuses(url, headers, prefix) }).toEqual({ what, statuses: NONE });
+      const { status } = await ask(url, `${prefix}/included`, { headers });
+      expect({ what, status }).toEqual({ what, status: 403 });
     }
   });
 

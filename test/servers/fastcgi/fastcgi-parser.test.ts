@@ -118,7 +118,9 @@ test('both write the same', () => {
       const contentLength = theirs.getParamLength(given);
       writer.writeHeader({ version: 1, type: records.PARAMS, recordId: id, contentLength, paddingLength: 0 });
       writer.writeParams(given);
-      expect(records.encodeRecord(records.PARAMS, id, records.encodePairs(given.flat()))).toEqual(writer.tobuffer());
+      const ours = records.encodeRecord(records.PARAMS, id, records.encodePairs(given.flat()));
+      // As text: toEqual looks at each byte of a Buffer by itself.
+      expect(ours.toString('latin1')).toBe(writer.tobuffer().toString('latin1'));
     }),
     { numRuns: 500 },
   );
