@@ -2,22 +2,30 @@
 import { chmodSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eventually, freePort, isAlive, paster, requireRoot, serve } from '../../helpers/programs/program.ts';
+import { runHere } from '../../helpers/programs/command.ts';
+import { eventually, freePort, isAlive, requireRoot, serve } from '../../helpers/programs/program.ts';
 import { MAILER, notes, pids, project, serveAlone, WEB } from './project.ts';
 
 describe('a section runs', () => {
-  test.each([
-    ['an async function with a signal', 'use = call:./mailer.js:run\ngreeting = hello', 'mailer says hello'],
-    ['a factory of run and stop', 'use = call:./mailer.js:make\ngreeting = hello', 'made hello'],
-    ['a factory of a function with a signal', 'use = call:./mailer.js:forSignal', 'mailer says signal'],
-    ['a ready object', 'use = module:./mailer.js#ready', 'mailer says ready'],
-    ['paste.process_factory', 'paste.process_factory = ./mailer.js:make\ngreeting = hello', 'made hello'],
-  ])('%s', async (_what, section, line) => {
-    const cwd = project(`${WEB}[process:mailer]\n${section}\n`);
+  test('functions, factories and objects, each until it is told to end', async () => {
+    const sections: readonly (readonly [section: string, line: string])[] = [
+      // An async function with a signal.
+      ['use = call:./mailer.js:run\ngreeting = hello', 'mailer says hello'],
+      // A factory of run and stop, and one of a function with a signal.
+      ['use = call:./mailer.js:make\ngreeting = hello', 'made hello'],
+      ['use = call:./mailer.js:forSignal', 'mailer says signal'],
+      ['use = module:./mailer.js#ready', 'mailer says ready'],
+      ['paste.process_factory = ./mailer.js:make\ngreeting = again', 'made again'],
+    ];
+    const cwd = project(WEB + sections.map(([section], index) => `[process:p${index}]\n${section}\n`).join(''));
     const program = await serve(['x.ini'], { cwd });
-    await program.says(new RegExp(`^${line}$`, 'm'));
+    for (const [, line] of sections) await program.says(new RegExp(`^${line}$`, 'm'));
     expect((await program.kill('SIGTERM')).status).toBe(0);
-    expect(notes(cwd).map((each) => each.split(' ')[0])).toEqual(['begins', 'ends']);
+    const noted = notes(cwd).map((each) => each.split(' '));
+    for (const pid of new Set(noted.map(([, each]) => each))) {
+      expect(noted.filter((each) => each[1] === pid).map(([what]) => what)).toEqual(['begins', 'ends']);
+    }
+    expect(noted).toHaveLength(2 * sections.length);
   });
 
   test('an entry point of a package', async () => {
@@ -102,7 +110,7 @@ const listen = () => createServer().listen(process.env.CHAT_PORT, 'localhost', (
     const program = await serveAlone(cwd);
     await program.says(/^chat listens$/m);
     const before = await pids(cwd, 'chat');
-    const { stderr } = await paster(['control', 'x.ini', 'reload'], { cwd }).finished();
+    const { stderr } = await runHere(['control', 'x.ini', 'reload'], { cwd });
     expect(stderr).toMatch(/not reloaded: .*in use.* \(set exclusive = true: the old process then ends first\)/);
     expect(await pids(cwd, 'chat')).toEqual(before);
   });

@@ -77,7 +77,7 @@ describe('starting', () => {
 
   test('an option of the web server is an error in a file without one', async () => {
     const cwd = project('[process:jobs]\ncommand = sleep 100\n');
-    const finished = await paster(['serve', 'x.ini', '--host', '127.0.0.1'], { cwd }).finished();
+    const finished = await runHere(['serve', 'x.ini', '--host', '127.0.0.1'], { cwd });
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringContaining('the INI file has no [server:main]') });
   });
 
@@ -114,13 +114,12 @@ test('control stops and starts a section, and HUP keeps it that way', async () =
 test('HUP completes a start by control that it interrupts', async () => {
   const cwd = project('[process:mailer]\nuse = call:./mailer.js:run\n');
   const program = await serveAlone(cwd);
-  const control = (command: string) => paster(['control', 'x.ini', command, 'mailer'], { cwd }).finished();
-  await control('stop');
+  expect((await runHere(['control', 'x.ini', 'stop', 'mailer'], { cwd })).status).toBe(0);
   const hangs = `import { appendFileSync } from 'node:fs';
 appendFileSync('notes', 'loads\\n');
 await new Promise(() => setInterval(() => {}, 1000));\n`;
   writeFileSync(join(cwd, 'mailer.js'), hangs);
-  const starting = control('start');
+  const starting = runHere(['control', 'x.ini', 'start', 'mailer'], { cwd });
   await eventually(() => notes(cwd).includes('loads'));
   writeFileSync(join(cwd, 'mailer.js'), MAILER);
   program.child.kill('SIGHUP');
