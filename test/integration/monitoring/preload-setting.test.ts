@@ -128,13 +128,13 @@ describe('preload runs before all code of the application', () => {
 
 describe('shutdown is called at the end', () => {
   test.each(Object.entries(ENDINGS))('%s', async (_what, ending) => {
-    const cwd = project('workers = 2', TRACE + ending);
+    const cwd = project('workers = 1', TRACE + ending);
     const program = await serve(['x.ini'], { cwd });
     process.kill(program.pid, 'SIGHUP');
     await program.says(/reloaded/);
-    await eventually(() => endsIn(cwd).split('\n').length === 3);
+    await eventually(() => endsIn(cwd).split('\n').length === 2);
     await program.kill('SIGTERM');
-    expect(endsIn(cwd)).toMatch(/^(ended \d+\n){4}$/);
+    expect(endsIn(cwd)).toMatch(/^(ended \d+\n){2}$/);
   });
 
   test('after a program that listens by itself and calls process.exit()', async () => {

@@ -74,14 +74,14 @@ test('a file that matches a pattern causes a reload when it is created, changed 
 });
 
 test.each([{ workers: 1 }, { workers: 2 }])(
-  '10 edits under load, with syntax errors in between, fail no request: %o',
+  'edits under load, one with a syntax error, fail no request: %o',
   async ({ workers }) => {
     const port = await start({ workers });
     // With a pause, because the edits need the processors too.
     const traffic = load(port, 4, false, 2);
     let good = 0;
-    for (let round = 1; round <= 10; round++) {
-      if (round % 5 === 3) {
+    for (let round = 1; round <= 5; round++) {
+      if (round === 3) {
         saveByRename(site.app, 'export default (;\n');
         await until(async () => (await ask(port)).startsWith('FAILED'), logOf);
       } else {

@@ -75,9 +75,9 @@ test('a load that returns within that time keeps them', () => {
 test('under a constant load it does not alternate between starting and ending workers', () => {
   for (let load = 0.05; load < 9; load += 0.05) {
     const workers = new Simulation(4);
-    workers.run(200, load);
+    workers.run(100, load);
     const settled = workers.sizes.length;
-    workers.run(500, load);
+    workers.run(200, load);
     expect({ load, sizes: workers.sizes.slice(settled) }).toEqual({ load, sizes: [] });
   }
 });
