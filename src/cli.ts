@@ -1,8 +1,9 @@
 /** The command line: argv to a command to an exit status. */
 import type { Console } from './commands/command-line/command.ts';
 import { paintFor, plain } from './diagnostics/paint.ts';
-import { EXIT_FAILURE, errorStack, formatError, PasterError, printableMessage, UsageError } from './errors.ts';
+import { EXIT_FAILURE, errorStack, formatError, PasterError, UsageError } from './errors.ts';
 import { ownVersion } from './own-files.ts';
+import { printableMessage } from './printable.ts';
 import { endsWithQuery, takeArguments } from './process/program/command-line.ts';
 import { enableCompileCache } from './process/program/compile-cache.ts';
 import { runLastTask } from './process/program/last-task.ts';

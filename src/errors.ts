@@ -3,11 +3,9 @@
  * shown without a stack trace. Anything else that is thrown is a defect of paster and keeps its stack.
  */
 import { relative } from 'node:path';
-import { printable, printableLine, printableMessage } from './printable.ts';
+import { printableLine, printableMessage } from './printable.ts';
 import { withoutSecrets } from './secrets.ts';
 import { workingDirectory } from './working-directory.ts';
-
-export { printable, printableLine, printableMessage };
 
 /** A place in a text file. Lines and columns count from 1; columns count UTF-16 code units. */
 export interface Location {

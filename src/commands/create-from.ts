@@ -2,7 +2,8 @@
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { nearest } from '../config/nearest.ts';
 import { readManifest } from '../deploy/programs/manifest.ts';
-import { EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { EXIT_OK, UsageError } from '../errors.ts';
+import { printableLine } from '../printable.ts';
 import { installCommand, packageManagerOf } from '../scaffold/existing-project.ts';
 import { PACKAGES_PATH } from '../scaffold/migrate/command-line.ts';
 import { ecosystemApps, environmentNames } from '../scaffold/migrate/ecosystem.ts';

@@ -2,8 +2,9 @@
 import { builtinModules } from 'node:module';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
-import { EXIT_OK, formatError, printable, printableLine, UsageError } from '../errors.ts';
+import { EXIT_OK, formatError, UsageError } from '../errors.ts';
 import { ownSource, ownVersion } from '../own-files.ts';
+import { printable, printableLine } from '../printable.ts';
 import {
   type Answers,
   answersText,

@@ -3,8 +3,9 @@ import { relative, resolve } from 'node:path';
 import { settingsOf } from '../deploy/context.ts';
 import { isDevelopmentServer } from '../deploy/programs/frameworks.ts';
 import { developmentLines, scriptEnvironment } from '../deploy/programs/script-environment.ts';
-import { printableLine, UsageError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 import { ownVersion } from '../own-files.ts';
+import { printableLine } from '../printable.ts';
 import { resolveVariables, variablesOf } from '../scaffold/answers.ts';
 import {
   addCommand,

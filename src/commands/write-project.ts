@@ -1,5 +1,6 @@
 /** What the commands that write files have in common: who decides about conflicts, what `--simulate` shows, and the exit status. */
-import { EXIT_FAILURE, EXIT_OK, printableLine } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK } from '../errors.ts';
+import { printableLine } from '../printable.ts';
 import type { ProjectFile } from '../scaffold/project-files.ts';
 import { askAboutConflicts, type Questions, terminalQuestions } from '../scaffold/questions.ts';
 import { compareFiles, type PlannedFile, planFiles, writeFiles } from '../scaffold/write.ts';

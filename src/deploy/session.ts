@@ -1,7 +1,8 @@
 /** The state of one load across all its files: the caller's globals, the documents read, the warnings. */
 import { type IniDocument, type IniEntry, readIni } from '../config/ini/ini.ts';
-import { formatLocation, type Location, printableLine } from '../errors.ts';
+import { formatLocation, type Location } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { printableLine } from '../printable.ts';
 import type { Settings } from '../protocol/types.ts';
 import { settingsOf } from './context.ts';
 import type { PackageInfo } from './modules/packages.ts';

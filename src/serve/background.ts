@@ -1,8 +1,9 @@
 /** `serve` in the background: `start`, `stop`, `restart` and `status`. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { EXIT_FAILURE, EXIT_OK, printableLine, UsageError } from '../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, UsageError } from '../errors.ts';
 import { isExistingDirectory, realPath } from '../files/existing-path.ts';
+import { printableLine } from '../printable.ts';
 import { daemonStatus, type IsMeant, startDaemon, stopDaemon } from '../process/daemon/daemon.ts';
 import { fileUser } from '../process/daemon/drop-privileges.ts';
 import { LogFile } from '../process/daemon/logfile.ts';

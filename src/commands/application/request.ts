@@ -7,9 +7,10 @@ import { settingsOf } from '../../deploy/context.ts';
 import { loadContext } from '../../deploy/load.ts';
 import { guardLoading, neverSettlesError } from '../../deploy/loading-step.ts';
 import { LoadSession } from '../../deploy/session.ts';
-import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, printable, RunError, UsageError } from '../../errors.ts';
+import { EXIT_FAILURE, EXIT_OK, errorCode, errorMessage, RunError, UsageError } from '../../errors.ts';
 import { type InjectedRequest, type InjectedResponse, inject } from '../../gateway/inject.ts';
 import { programLogger } from '../../log.ts';
+import { printable } from '../../printable.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { DOTENV, iniFileOf, readEnvFiles, specUri } from '../command-line/arguments.ts';
 import {

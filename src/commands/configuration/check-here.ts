@@ -5,16 +5,8 @@ import { currentStep } from '../../deploy/loading-step.ts';
 import { placeInStack } from '../../deploy/modules/error-place.ts';
 import { codeFrame, documentationLines } from '../../diagnostics/error-report.ts';
 import { plain } from '../../diagnostics/paint.ts';
-import {
-  ErrorList,
-  EXIT_INVALID,
-  EXIT_OK,
-  errorMessage,
-  formatError,
-  formatLocation,
-  printableLine,
-  printableMessage,
-} from '../../errors.ts';
+import { ErrorList, EXIT_INVALID, EXIT_OK, errorMessage, formatError, formatLocation } from '../../errors.ts';
+import { printableLine, printableMessage } from '../../printable.ts';
 import type { IsolatedRun } from '../../process/program/isolated-run.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { parseAssignments, readEnvFiles } from '../command-line/arguments.ts';

@@ -1,6 +1,7 @@
 /** `paster check`: finds everything that is wrong with an INI file, without serving it. */
 import { IMPORT_TIMEOUT_MS } from '../../deploy/loading-step.ts';
-import { EXIT_OK, printableLine } from '../../errors.ts';
+import { EXIT_OK } from '../../errors.ts';
+import { printableLine } from '../../printable.ts';
 import { IsolatedRun, runIsolated } from '../../process/program/isolated-run.ts';
 import { takeRole } from '../../process/program/self-spawn.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';

@@ -7,7 +7,8 @@ import { hideSecrets, showSecrets } from '../../deploy/inspect/secret-settings.t
 import { applyEnvironment } from '../../deploy/server/environment.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import type { Paint } from '../../diagnostics/paint.ts';
-import { EXIT_OK, formatError, formatLocation, printable, UsageError } from '../../errors.ts';
+import { EXIT_OK, formatError, formatLocation, UsageError } from '../../errors.ts';
+import { printable } from '../../printable.ts';
 import type { Settings } from '../../protocol/types.ts';
 import { DOTENV, iniPath, parseAssignments, readEnvFiles } from '../command-line/arguments.ts';
 import { type Command, type Console, flagOption, listOption, textOption } from '../command-line/command.ts';

@@ -2,7 +2,8 @@
 import { didYouMean } from '../../config/nearest.ts';
 import { KNOWN_GROUPS, listPoints, type Point, settingsOfPoint, withDeclaration } from '../../deploy/inspect/points.ts';
 import { guardLoading } from '../../deploy/loading-step.ts';
-import { EXIT_OK, formatError, PasterError, printableLine, UsageError } from '../../errors.ts';
+import { EXIT_OK, formatError, PasterError, UsageError } from '../../errors.ts';
+import { printableLine } from '../../printable.ts';
 import { workingDirectory } from '../../working-directory.ts';
 import { type Command, type Console, flagOption } from '../command-line/command.ts';
 import { jsonArray, jsonObject, jsonText, jsonValue } from '../command-line/json.ts';

@@ -1,7 +1,8 @@
 /** The composition of an INI file as a tree for a terminal and as nested boxes for a browser. */
 import { type Paint, plain } from '../../diagnostics/paint.ts';
-import { formatLocation, type Location, printable } from '../../errors.ts';
+import { formatLocation, type Location } from '../../errors.ts';
 import { escapeHtml } from '../../http/html.ts';
+import { printable } from '../../printable.ts';
 import { loadContext } from '../load.ts';
 import { namesOfKind, type PartKind } from '../part-kinds.ts';
 import { serverNames } from '../server/server-group.ts';

@@ -3,8 +3,9 @@
  * write in append mode, so that no process's line ends up inside another's.
  */
 import { closeSync, fstatSync, type Stats, statSync, writeSync } from 'node:fs';
-import { errorMessage, printableLine } from '../../errors.ts';
+import { errorMessage } from '../../errors.ts';
 import { asUserOf, type FileUser, openToAppend } from '../../files/user-files.ts';
+import { printableLine } from '../../printable.ts';
 
 /** How long a line may wait, in milliseconds, which is the most that a killed process loses. */
 const LONGEST_WAIT_MS = 100;

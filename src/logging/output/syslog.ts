@@ -5,7 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { connect, type Socket } from 'node:net';
-import { errorCode, errorMessage, printableLine } from '../../errors.ts';
+import { errorCode, errorMessage } from '../../errors.ts';
+import { printableLine } from '../../printable.ts';
 import { CRITICAL, DEBUG, ERROR, INFO, type Level, WARNING } from '../python/record.ts';
 
 /** The facilities of RFC 3164 section 4.1.1, by Python's names. */

@@ -6,7 +6,7 @@ import { writeSync } from 'node:fs';
 import { Session } from 'node:inspector';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
-import { printable } from '../../errors.ts';
+import { printable } from '../../printable.ts';
 import { mainThread } from './inspection.ts';
 import { serveInspections } from './inspection-pipe.ts';
 import { StallTable } from './stall-table.ts';

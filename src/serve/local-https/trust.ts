@@ -1,5 +1,5 @@
 /** How to make browsers and other clients trust the authority of `serve --https`. */
-import { printableLine } from '../../errors.ts';
+import { printableLine } from '../../printable.ts';
 
 /** Lines for a person, shown when the authority is new. */
 export function trustLines(authority: string, platform: NodeJS.Platform = process.platform): string[] {
