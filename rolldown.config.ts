@@ -220,7 +220,7 @@ function declarationsBehind(file: string, found: Set<string> = new Set()): Set<s
   if (found.has(file)) return found;
   found.add(file);
   const text = readFileSync(join(DIST, file), 'utf8');
-  for (const [, path = ''] of text.matchAll(/\b(?:from |import\()'(\.[^']+)\.ts'/g)) {
+  for (const [, path = ''] of text.matchAll(/\b(?:from |import\()['"](\.[^'"]+)\.ts['"]/g)) {
     declarationsBehind(join(dirname(file), `${path}.d.ts`), found);
   }
   return found;

@@ -21,10 +21,7 @@ import {
 } from '../../config/settings/setting-types.ts';
 import { PathPrefixes } from '../../http/path-prefixes.ts';
 import { networks } from '../../net/peers.ts';
-import { processes, type WorkersSetting, workersSetting } from './workers-setting.ts';
-
-// Named here, since the declarations of the package cannot import a type of another file by themselves.
-const workers: SettingType<WorkersSetting> = workersSetting;
+import { processes, workersSetting } from './workers-setting.ts';
 
 const spares = int({ min: 0, max: 1024 });
 
@@ -89,7 +86,7 @@ export const processSettings = defineSettings({
   socket_group: { type: text, help: 'The group of the Unix socket.', example: 'www-data' },
   backlog: { type: int({ min: 1, max: 65_535 }), default: 1024, help: 'How many connections may wait to be accepted.' },
   workers: {
-    type: workers,
+    type: workersSetting,
     help: 'How many processes serve: a number, auto for as many as the processors and the memory limit allow, or a range such as 1-8, within which the number follows the load. Left out: one process and no supervisor.',
     example: 'auto',
   },
