@@ -72,14 +72,14 @@ export class RunError extends PasterError {
 }
 
 /**
- * The error for what was not ready within `start_timeout`.
+ * The error for something that was not ready within `start_timeout`.
  * @param what what was loading: `the application`
- * @param cause what may keep it: `an endless loop`
+ * @param likelyCause `an endless loop`
  */
-export function startTimeoutError(what: string, seconds: number, cause: string, location?: Location): RunError {
+export function startTimeoutError(what: string, seconds: number, likelyCause: string, location?: Location): RunError {
   return new RunError('PASTER_START_TIMEOUT', `${what} was not ready within ${seconds} s`, {
     location,
-    hint: `is there ${cause}? start_timeout gives it more time`,
+    hint: `is there ${likelyCause}? start_timeout gives it more time`,
   });
 }
 

@@ -18,7 +18,7 @@ export const welcomeSettings = defineSettings(
     app: { type: text, default: 'main', help: 'The application whose composition is shown.' },
     server: { type: text, help: 'The server that is shown with the application. Without it, `main` if there is one.' },
   },
-  { meaning: 'a page that shows what the INI file put together' },
+  { meaning: 'a page that shows which sections of the INI file handle a request' },
 );
 
 /** Makes the application of an `[app:*]` section. */

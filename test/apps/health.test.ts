@@ -63,7 +63,7 @@ describe('checks', () => {
     expect(await told({ checks, timeout: 0.05 }, '/healthz')).toEqual([200, { status: 'ok' }]);
     expect(await told({ checks, timeout: 0.05, showFailures: true })).toMatchObject([
       503,
-      { checks: { throws: 'failed: password', no: 'says no', slow: 'has not responded within 0.05 s' } },
+      { checks: { throws: 'failed: password', no: 'returned false', slow: 'has not responded within 0.05 s' } },
     ]);
   });
 });

@@ -112,7 +112,7 @@ describe('loaded like Paste Deploy', () => {
     if (!what[1]?.includes('#')) expect((error as PasterError).location?.file).toContain(directory);
     if (golden.error === 'RecursionError') {
       expect(error).toBeInstanceOf(ConfigError);
-      expect((error as ConfigError).message).toMatch(/circle: .* -> /);
+      expect((error as ConfigError).message).toMatch(/cycle: .* -> /);
     }
   });
 });

@@ -129,7 +129,7 @@ async function failureOf(check: HealthCheck, limit: number): Promise<string | un
   try {
     return await Promise.race([
       late,
-      Promise.resolve(check()).then((result) => (result === false ? 'says no' : undefined)),
+      Promise.resolve(check()).then((result) => (result === false ? 'returned false' : undefined)),
     ]);
   } catch (error) {
     return `failed: ${errorMessage(error)}`;

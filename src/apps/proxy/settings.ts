@@ -99,7 +99,7 @@ export const transparentProxySettings = defineSettings(
     timeout: timeoutSetting,
   },
   {
-    meaning: 'the HTTP server that a request names, or one that it is forced to',
+    meaning: 'the HTTP server that a request names, or a fixed one',
     oneOfThese: { names: ['force_host', 'allowed_hosts'], without: OPEN_PROXY, hint: OPEN_PROXY_HINT },
   },
 );

@@ -98,7 +98,7 @@ async function runToEnd(context: Context, { timeout, graceful_timeout: grace }: 
   try {
     const isStopped = await Promise.race([ended.then(() => false), stopped.then(() => true)]);
     if (isStopped) {
-      // Then a program that waits at its top level counts as loaded.
+      // Once stopped, a program that waits at its top level counts as loaded: lets `loading` resolve first.
       await turn();
       loading.then((loaded) => loaded.stop({ graceful: true })).catch(() => {});
       if (!(await isDoneWithin(grace, () => ended, { keepsProcess: !running?.endsWhenIdle }))) {

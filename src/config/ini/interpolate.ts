@@ -183,8 +183,8 @@ class Interpolation {
     for (const [index, { name, text, parent, from }] of levels.entries()) {
       const start = levels.findIndex((each) => each.name === name && each.text === text);
       if (start === index || parent === undefined) continue;
-      const circle = namesOf(levels.slice(start, index + 1));
-      return this.#error('DEPTH', `the references form a circle: ${circle}`, parent, from);
+      const cycle = namesOf(levels.slice(start, index + 1));
+      return this.#error('DEPTH', `the references form a cycle: ${cycle}`, parent, from);
     }
     const message = `the references are nested more than ${MAX_DEPTH} deep: ${namesOf(levels)}`;
     return this.#error('DEPTH', message, level.parent ?? level, level.from);

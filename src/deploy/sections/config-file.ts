@@ -376,10 +376,10 @@ function refuseCycle(trail: Trail, ref: SectionRef): void {
       location: ref.location,
     });
   }
-  const ring = [...trail.slice(start), ref];
-  const oneFile = ring.every((each) => each.file === ref.file);
-  const names = ring.map((each) => `[${each.name}]${oneFile ? '' : ` in ${each.file}`}`);
-  throw new ConfigError('PASTER_CYCLE', `sections refer to each other in a circle: ${names.join(' -> ')}`, {
+  const cycle = [...trail.slice(start), ref];
+  const oneFile = cycle.every((each) => each.file === ref.file);
+  const names = cycle.map((each) => `[${each.name}]${oneFile ? '' : ` in ${each.file}`}`);
+  throw new ConfigError('PASTER_CYCLE', `sections refer to each other in a cycle: ${names.join(' -> ')}`, {
     location: ref.location,
   });
 }

@@ -13,7 +13,7 @@ export const bodylimitSettings = defineSettings(
     max_body_size: {
       type: size,
       default: 10 * 2 ** 20,
-      help: 'The most bytes that the body of a request may have.',
+      help: 'The size of the largest body that a request may have.',
       example: '50M',
     },
   },

@@ -56,7 +56,7 @@ export const transloggerSettings = defineSettings(
       help: 'Write the lines to standard error, where the INI file does not configure logging.',
     },
   },
-  { meaning: 'a line of log for each request, in Apache’s format or as JSON' },
+  { meaning: 'a log line for each request, in Apache’s format or as JSON' },
 );
 
 /** Makes the filter of a `[filter:*]` section. */

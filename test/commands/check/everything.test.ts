@@ -117,7 +117,7 @@ test('a file with every kind of error: each is reported once, in the order of li
     'x.ini:34:1: warning: [filter:other] is not used: nothing refers to it',
     'x.ini:35:7: [filter:other] the package "paster" has no filter "transloger" (did you mean "translogger"?)',
     'x.ini:39:1: [app:typed] size: must be 1',
-    'x.ini:44:1: sections refer to each other in a circle: [app:a] -> [app:b] -> [app:a]',
+    'x.ini:44:1: sections refer to each other in a cycle: [app:a] -> [app:b] -> [app:a]',
     'x.ini:44:1: warning: [app:a] is not used: nothing refers to it',
     'x.ini:48:1: [app:none] has neither "use" nor a factory (write use = npm:package#name, or paste.app_factory = ./module.js:factory)',
     'x.ini:48:1: warning: [app:none] is not used: nothing refers to it',

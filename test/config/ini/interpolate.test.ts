@@ -125,8 +125,8 @@ describe('the message', () => {
       '[DEFAULT]\ny = ab%(prt)s\nport = 1\n[a]\nx = %(z)s\nz = %(y)s\n',
       '2:7: [a] x: %(prt)s is not defined (by way of z -> y) (did you mean "port"?)',
     ],
-    ['a reference to itself', '[a]\nx = 1 %(x)s\n', '2:7: [a] x: the references form a circle: x -> x'],
-    ['a cycle', '[a]\nx = %(y)s\ny = %(z)s\nz = %(y)s\n', '4:5: [a] x: the references form a circle: y -> z -> y'],
+    ['a reference to itself', '[a]\nx = 1 %(x)s\n', '2:7: [a] x: the references form a cycle: x -> x'],
+    ['a cycle', '[a]\nx = %(y)s\ny = %(z)s\nz = %(y)s\n', '4:5: [a] x: the references form a cycle: y -> z -> y'],
   ])('for %s', (_, text, message) => {
     expect(told(text)).toBe(`config.ini:${message}`);
   });
