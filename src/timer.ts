@@ -1,11 +1,11 @@
 /** Time limits in seconds, for Node's timers. */
 
 /** The longest duration of a timer (24.8 days). Node replaces anything longer by 1 ms. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Converts seconds to milliseconds for a timer, limited to the longest duration. */
 export function timerMs(seconds: number): number {
-  return Math.min(seconds * 1000, LONGEST_TIMER_MS);
+  return Math.min(seconds * 1000, MAX_TIMER_MS);
 }
 
 /** Calls `action` after this time; 0: never. */

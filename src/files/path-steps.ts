@@ -18,7 +18,7 @@ export type PathStep =
 /** Opens any kind of file, even a socket, without reading or writing it. Linux only; Node has no name for it. */
 export const O_PATH = 0o10000000;
 
-const MOST_LINKS = 40;
+const MAX_LINKS = 40;
 
 /** The directories and links that the system follows to `directory`, in order. `..` after a link leaves the link's target. */
 export function* stepsTo(directory: string): Generator<PathStep> {
@@ -44,7 +44,7 @@ export function* stepsTo(directory: string): Generator<PathStep> {
     if (stat.isSymbolicLink()) {
       yield { kind: 'link', path, stat };
       const target = readlinkSync(path);
-      if (++links > MOST_LINKS) {
+      if (++links > MAX_LINKS) {
         yield { kind: 'problem', problem: `${path} is a link to itself`, cure: 'remove the link' };
         return;
       }

@@ -19,7 +19,7 @@ export interface FollowedLine {
 }
 
 /** Characters of a line that are kept. */
-const LONGEST = 16_384;
+const MAX_LENGTH = 16_384;
 /** Printed lines have the levels that `capture_console` gives to the streams. */
 const PRINTED: Readonly<Record<ConsoleStream, Level>> = { stdout: INFO, stderr: ERROR };
 
@@ -53,7 +53,7 @@ export function followOutput(level: Level, take: (line: FollowedLine) => void): 
 
 function described({ created, level, logger, message, error }: LogRecord): Omit<FollowedLine, 'pid'> {
   const text = error ? `${message}\n${errorText(error)}` : message;
-  return { time: created, level, from: { logger }, text: text.slice(0, LONGEST) };
+  return { time: created, level, from: { logger }, text: text.slice(0, MAX_LENGTH) };
 }
 
 /** Calls back with each whole line of what comes in pieces. */
@@ -63,7 +63,7 @@ function lineSplitter(onLine: (line: string) => void): (chunk: Buffer) => void {
   return (chunk) => {
     const lines = decoder.write(chunk).split('\n');
     lines[0] = rest + lines[0];
-    rest = (lines.pop() ?? '').slice(0, LONGEST);
-    for (const line of lines) onLine(line.slice(0, LONGEST));
+    rest = (lines.pop() ?? '').slice(0, MAX_LENGTH);
+    for (const line of lines) onLine(line.slice(0, MAX_LENGTH));
   };
 }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../errors.ts';
 
 /** A killed process that has not ended by then waits for the system, and nothing can end it. */
-const LONGEST_KILL_MS = 2000;
+const MAX_KILL_MS = 2000;
 /** How long to wait before another look whether a group has ended: at first, and at most. A look may read every process's state. */
 const LOOK_MS = { first: 5, most: 200 };
 
@@ -41,7 +41,7 @@ export async function groupEnd(leader: number, limit = Number.POSITIVE_INFINITY)
 /** Kills groups. Resolves when nothing is left of them. */
 export async function killGroups(leaders: readonly number[]): Promise<void> {
   for (const leader of leaders) signalGroup(leader, 'SIGKILL');
-  await Promise.all(leaders.map((leader) => groupEnd(leader, LONGEST_KILL_MS)));
+  await Promise.all(leaders.map((leader) => groupEnd(leader, MAX_KILL_MS)));
 }
 
 /** The groups of all processes that have not ended; undefined: this system does not list them in /proc. */

@@ -37,7 +37,7 @@ import {
 /** nginx's status for a client that left before the response began. */
 const CLIENT_LEFT = 499;
 /** The most requests that a report names. */
-const MOST_NAMED = 100;
+const MAX_NAMED = 100;
 const LONGEST_URL = 300;
 
 export class Meter {
@@ -274,8 +274,8 @@ export class Meter {
 
   /** The oldest first. */
   inFlight(): RequestReport[] {
-    return [...this.#watched.entries(MOST_NAMED), ...this.#observed.entries(MOST_NAMED)]
-      .slice(0, MOST_NAMED)
+    return [...this.#watched.entries(MAX_NAMED), ...this.#observed.entries(MAX_NAMED)]
+      .slice(0, MAX_NAMED)
       .map(({ res, start }) => requestReport(res, start));
   }
 }

@@ -4,7 +4,7 @@ import { withoutSecrets } from '../secrets.ts';
 import { NO_RELOADS, noRestarts, type Reloads, type RestartReason, type ServerEvent } from './server-status.ts';
 
 /** The most events that are kept. */
-const MOST_EVENTS = 50;
+const MAX_EVENTS = 50;
 const LONGEST_TEXT = 200;
 
 export class ServerEvents {
@@ -54,6 +54,6 @@ export class ServerEvents {
     // The first line says what it is, the others where.
     const [line = ''] = withoutSecrets(text).split('\n', 1);
     const shown = printable(line.length > LONGEST_TEXT ? `${line.slice(0, LONGEST_TEXT)}...` : line);
-    this.#events = [{ at: Date.now(), kind, text: shown }, ...this.#events.slice(0, MOST_EVENTS - 1)];
+    this.#events = [{ at: Date.now(), kind, text: shown }, ...this.#events.slice(0, MAX_EVENTS - 1)];
   }
 }

@@ -70,8 +70,8 @@ function formatOf({ url = '/', headers }: IncomingMessage): Format {
 }
 
 /** How many pages one process keeps up to date. Any further page only gets the status each time it connects. */
-const MOST_WATCHERS = 16;
-/** Milliseconds after which a page connects again: one whose stream has ended, and one beyond MOST_WATCHERS. */
+const MAX_WATCHERS = 16;
+/** Milliseconds after which a page connects again: one whose stream has ended, and one beyond MAX_WATCHERS. */
 const RECONNECT_MS = 1000;
 const CROWDED_RECONNECT_MS = 10_000;
 
@@ -104,7 +104,7 @@ class StatusStream {
 
   /** Sends the parts, and from then on those that change. */
   open(res: ServerResponse, parts: StatusParts): void {
-    const isLast = this.#isDraining || this.#watchers.size >= MOST_WATCHERS;
+    const isLast = this.#isDraining || this.#watchers.size >= MAX_WATCHERS;
     res.writeHead(200, HEADERS);
     const retry = isLast && !this.#isDraining ? CROWDED_RECONNECT_MS : RECONNECT_MS;
     const first = `retry: ${retry}\n${message(parts)}`;

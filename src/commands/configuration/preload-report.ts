@@ -20,7 +20,7 @@ import type { Settings } from '../../protocol/types.ts';
 import { loadPlannedServers, planOf, servedContexts, type WorkerPlan } from '../../serve/plan.ts';
 
 /** How often spare workers may start over because one more package has to be left out. */
-const MOST_ROUNDS = 20;
+const MAX_ROUNDS = 20;
 /** How long the application may load, and how long its packages may. */
 const LIMIT_MS = 30_000;
 
@@ -101,7 +101,7 @@ async function prepareSpareWorker(boot: WorkerPlan, preload: PreloadPlan): Promi
   });
   try {
     await pool.fill(1);
-    for (let round = 0; round < MOST_ROUNDS; round++) {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
       const ready = pool.spares.nextReady();
       pool.spares.warm();
       const prepared = await Promise.race([ready, sleep(LIMIT_MS, TOO_LATE, { ref: false })]);
@@ -112,7 +112,7 @@ async function prepareSpareWorker(boot: WorkerPlan, preload: PreloadPlan): Promi
       await pool.swap(worker ? [worker] : []);
       if (isFit) return prepared;
     }
-    throw new Error(`the application could use none of ${MOST_ROUNDS} workers that had imported packages`);
+    throw new Error(`the application could use none of ${MAX_ROUNDS} workers that had imported packages`);
   } finally {
     await pool.stop({ graceful: false, timeout: 0 });
     closeSync(output);

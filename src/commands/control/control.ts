@@ -72,7 +72,7 @@ interface Action {
   run(server: FoundServer, argument: string, console: Console, options: InspectionOptions & LogOptions): Promise<void>;
 }
 
-const MOST_SECONDS = 600;
+const MAX_SECONDS = 600;
 const A_PID = 'the PID of a worker';
 const A_PROCESS = 'the name of a [process:...] section';
 
@@ -201,9 +201,9 @@ async function showRequests(server: FoundServer, _argument: string, console: Con
 /** The duration of a profile. */
 function secondsOf(text = '10'): number {
   const number = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : 0;
-  if (number > 0 && number <= MOST_SECONDS) return number;
+  if (number > 0 && number <= MAX_SECONDS) return number;
   throw new UsageError('PASTER_USAGE', `control: --seconds: "${text}" is not a number of seconds`, {
-    hint: `allowed: more than 0, up to ${MOST_SECONDS}`,
+    hint: `allowed: more than 0, up to ${MAX_SECONDS}`,
   });
 }
 

@@ -40,11 +40,11 @@ export function asInt(value: string | number | null | undefined): number {
 }
 
 /** CPython's own limit (`sys.int_info.default_max_str_digits`), so that a huge value is refused at once. */
-const MOST_DIGITS = 4300;
+const MAX_DIGITS = 4300;
 
 function parseInteger(text: string): number {
   const digits = stripForInt(text);
-  if (digits.length > MOST_DIGITS || !INTEGER.test(digits)) return Number.NaN;
+  if (digits.length > MAX_DIGITS || !INTEGER.test(digits)) return Number.NaN;
   return Number(digits.replaceAll('_', '').replace(/\p{Nd}/gu, decimal));
 }
 

@@ -184,7 +184,7 @@ function isOwn(process: BackgroundObject | undefined): process is OwnProcess {
 
 const LOOK_MS = 10;
 /** The lookup of a host name may take long. It must not delay the start of a process for longer than this. */
-const LONGEST_MS = 2000;
+const MAX_LOOKUP_MS = 2000;
 
 /**
  * Watches the servers that the user's code starts: whether they can listen is known only some time after `listen()`. To be called
@@ -199,7 +199,7 @@ function watchListens(): () => Promise<void> {
   subscribe('tracing:net.server.listen:asyncEnd', (message) => pending.delete(server(message)));
   subscribe('tracing:net.server.listen:error', (message) => pending.delete(server(message)));
   return async () => {
-    const limit = performance.now() + LONGEST_MS;
+    const limit = performance.now() + MAX_LOOKUP_MS;
     // `listen()` may be called in a callback of this turn, and an error is emitted in a later one.
     await turn();
     while (pending.size > 0 && performance.now() < limit) await sleep(LOOK_MS);

@@ -14,7 +14,7 @@ const ADDING = ['on', 'once', 'addListener', 'prependListener', 'prependOnceList
 const REMOVING = ['off', 'removeListener'] as const;
 
 /** What a program may still do after its handlers have returned, if it never says that it has finished. */
-const LONGEST_END_MS = 2000;
+const MAX_END_MS = 2000;
 const LOOK_MS = 20;
 
 export class StopSignals {
@@ -129,7 +129,7 @@ export class StopSignals {
 
   /** Until the program has closed what it had opened and its handlers' timers have fired, as far as Node shows it. */
   async #finished(): Promise<void> {
-    const end = performance.now() + LONGEST_END_MS;
+    const end = performance.now() + MAX_END_MS;
     do await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     while ((countResources() > this.#resourcesBefore || countTimers() > this.#timersBefore) && performance.now() < end);
   }

@@ -10,7 +10,7 @@ import type { App } from '../../protocol/types.ts';
 const HEADER = 'x-request-start';
 const TIME = /^(?:t=)?(\d{10,16})(?:\.(\d{1,9}))?$/;
 /** The client of a request that waits longer has given up, so the header must be wrong. */
-const LONGEST_S = 600;
+const MAX_WAIT_S = 600;
 /** Clocks of two machines may differ: a request that comes from the future has not waited. */
 const CLOCK_ERROR_S = 5;
 
@@ -50,5 +50,5 @@ export function queueSeconds(text: string, now: number): number | undefined {
   // Ten digits are seconds until the year 2286, 13 milliseconds, 16 microseconds.
   const seconds = Number(`${digits}.${decimals}0`) / 10 ** (digits.length - 10);
   const waited = now - seconds;
-  return waited > LONGEST_S || waited < -CLOCK_ERROR_S ? undefined : Math.max(0, waited);
+  return waited > MAX_WAIT_S || waited < -CLOCK_ERROR_S ? undefined : Math.max(0, waited);
 }

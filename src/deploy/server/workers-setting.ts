@@ -9,9 +9,9 @@ export interface WorkerRange {
 
 export type WorkersSetting = number | 'auto' | WorkerRange;
 
-const MOST = 1024;
-export const processes = int({ min: 1, max: MOST });
-const lowerBound = int({ min: 0, max: MOST });
+const MAX_WORKERS = 1024;
+export const processes = int({ min: 1, max: MAX_WORKERS });
+const lowerBound = int({ min: 0, max: MAX_WORKERS });
 
 export const workersSetting: SettingType<WorkersSetting> = {
   ...processes,

@@ -23,14 +23,14 @@ export interface GivenLimits {
   readonly memory: string | undefined;
 }
 
-/** MiB for a worker without `max_memory`. */
-const FOR_A_WORKER = 256;
-/** MiB for the supervisor and the worker that replaces another one, if the size of workers is not known. */
-const BESIDE_WORKERS = 256;
-/** MiB for the supervisor alone. */
-const FOR_THE_SUPERVISOR = 64;
-/** A worker of less than this many MiB is an unusually small one. */
-const SMALL_WORKER = 96;
+/** For a worker without `max_memory`. */
+const WORKER_MIB = 256;
+/** For the supervisor and the worker that replaces another one, if the size of workers is not known. */
+const OVERHEAD_MIB = 256;
+/** For the supervisor alone. */
+const SUPERVISOR_MIB = 64;
+/** Few workers need less. */
+const SMALL_WORKER_MIB = 96;
 /** The part of its limits that a pod uses most of the time. It requests this part, and the scheduler places it by its requests. */
 const USUAL_CPU = 1 / 4;
 const USUAL_MEMORY = 1 / 2;
@@ -48,9 +48,9 @@ export function podResources(
   const most = workers === undefined ? 1 : upperBound(workers, maxChildren);
   const cpu = given.cpu === undefined ? (most ?? 1) : parseCpu(given.cpu);
   const count = most ?? Math.min(workersFor(cpu), maxChildren);
-  const needed = maxMemory === undefined ? undefined : FOR_THE_SUPERVISOR + maxMemory * (count + 1);
+  const needed = maxMemory === undefined ? undefined : SUPERVISOR_MIB + maxMemory * (count + 1);
   const memory =
-    given.memory === undefined ? roundUp(needed ?? BESIDE_WORKERS + FOR_A_WORKER * count) : parseMemory(given.memory);
+    given.memory === undefined ? roundUp(needed ?? OVERHEAD_MIB + WORKER_MIB * count) : parseMemory(given.memory);
   const warnings: string[] = [];
   if (most !== undefined && count > workersFor(cpu)) {
     warnings.push(
@@ -67,9 +67,9 @@ export function podResources(
       `max_memory = ${maxMemory} for each of ${count + 1} workers, one of them a successor, exceeds ${memory} MiB: leave max_memory out, or write --memory ${roundUp(needed)}Mi`,
     );
   }
-  if (needed === undefined && memory < BESIDE_WORKERS / 2 + SMALL_WORKER * count) {
+  if (needed === undefined && memory < OVERHEAD_MIB / 2 + SMALL_WORKER_MIB * count) {
     warnings.push(
-      `${memory} MiB may be too little for ${count === 1 ? 'one process' : `${count} workers`}: write --memory ${roundUp(BESIDE_WORKERS + FOR_A_WORKER * count)}Mi`,
+      `${memory} MiB may be too little for ${count === 1 ? 'one process' : `${count} workers`}: write --memory ${roundUp(OVERHEAD_MIB + WORKER_MIB * count)}Mi`,
     );
   }
   return {

@@ -9,14 +9,14 @@ import { timerMs } from '../../timer.ts';
 import { plainRefusal } from './access-decision.ts';
 
 /** A day, more than any request needs. Node's timers end after 25 days. */
-const LONGEST = 86_400;
+const MAX_SECONDS = 86_400;
 
 const limitSeconds: SettingType<number> = {
-  allowed: `a number of seconds, more than 0 and at most ${LONGEST}`,
-  max: LONGEST,
+  allowed: `a number of seconds, more than 0 and at most ${MAX_SECONDS}`,
+  max: MAX_SECONDS,
   parse(value) {
     const number = seconds.parse(value);
-    if (number === 0 || number > LONGEST) throw new Error(`${number} is out of range`);
+    if (number === 0 || number > MAX_SECONDS) throw new Error(`${number} is out of range`);
     return number;
   },
 };

@@ -17,7 +17,7 @@ const CHARACTER_WIDTH = 6.6;
 /** A call narrower than this could be seen only after much zooming, and is left out. */
 const MIN_WIDTH = 0.1;
 /** The least own time of a function in the table, in milliseconds: less would be shown as 0.00 ms. */
-const LEAST_SHOWN = 0.005;
+const MIN_SHOWN = 0.005;
 
 /**
  * @param limit how many functions are listed
@@ -44,7 +44,7 @@ export function profilePage(title: string, profile: Profiler.Profile, limit: num
 <h2>Functions by their own time</h2>
 <div class="flames" tabindex="0" role="region" aria-label="Functions"><table id="functions"><thead><tr><th>own time</th><th>with calls</th><th>function</th><th>where</th></tr></thead>
 <tbody>${functionCosts(calls)
-      .filter(({ self }) => self >= LEAST_SHOWN)
+      .filter(({ self }) => self >= MIN_SHOWN)
       .slice(0, limit)
       .map(tableRow)
       .join('\n')}</tbody></table></div>

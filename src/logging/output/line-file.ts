@@ -8,7 +8,7 @@ import { asUserOf, type FileUser, openToAppend } from '../../files/user-files.ts
 import { printableLine } from '../../printable.ts';
 
 /** How long a line may wait, in milliseconds, which is the most that a killed process loses. */
-const LONGEST_WAIT_MS = 100;
+const MAX_WAIT_MS = 100;
 /** A batch of this many UTF-16 units, which are bytes in most lines, is written at once. */
 const BATCH_LENGTH = 131_072;
 /** The most bytes that are kept while the file cannot be written. */
@@ -58,13 +58,13 @@ export class LineFile {
     if (this.#batch.length === 0) {
       this.#batchBegan = now;
       this.#room = this.#options.room?.() ?? Number.POSITIVE_INFINITY;
-      this.#timer ??= setTimeout(() => this.#onTimer(), LONGEST_WAIT_MS).unref();
+      this.#timer ??= setTimeout(() => this.#onTimer(), MAX_WAIT_MS).unref();
     }
     this.#batch.add(line);
     this.#room -= this.#sizeOf(line);
     // The timer cannot fire while the application computes. A negative time means that the clock was set back.
     const waited = now - this.#batchBegan;
-    if (this.#batch.length >= BATCH_LENGTH || waited >= LONGEST_WAIT_MS || waited < 0) this.flush();
+    if (this.#batch.length >= BATCH_LENGTH || waited >= MAX_WAIT_MS || waited < 0) this.flush();
   }
 
   /** In bytes, which are counted only if the room is limited. */
@@ -193,7 +193,7 @@ const LINES_PER_CONVERSION = 16;
 const FIRST_SIZE = 16_384;
 /** A buffer that a huge line has made larger than this is dropped afterwards. */
 const LARGEST_KEPT = 262_144;
-const MOST_BYTES_PER_UNIT = 3;
+const MAX_BYTES_PER_UNIT = 3;
 
 /**
  * Lines that wait to be written together. They are converted to bytes early: V8 keeps a string that is joined piece by piece
@@ -232,7 +232,7 @@ export class LineBatch {
     this.#lines.push('');
     const text = this.#lines.join('\n');
     this.#lines = [];
-    const most = this.#filled + text.length * MOST_BYTES_PER_UNIT;
+    const most = this.#filled + text.length * MAX_BYTES_PER_UNIT;
     if (most > this.#bytes.length) this.#grow(most);
     this.#filled += this.#bytes.write(text, this.#filled);
   }

@@ -55,7 +55,7 @@ export function priority(facility: number, level: Level): number {
 export type SyslogAddress = string | { readonly host: string; readonly port: number; readonly isStream: boolean };
 
 /** The most lines that are kept until the stream is connected. */
-const MOST_WAITING = 1000;
+const MAX_WAITING = 1000;
 
 /** A line and the number in front of it. */
 type PrioritizedLine = readonly [prio: number, line: string];
@@ -100,7 +100,7 @@ export class SyslogClient {
   #throughStream(open: () => Socket, prio: number, line: string): void {
     this.#stream ??= this.#prepared(open());
     if (!this.#stream.connecting) this.#stream.write(`<${prio}>${line}\0`);
-    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push([prio, line]);
+    else if (this.#waiting.length < MAX_WAITING) this.#waiting.push([prio, line]);
   }
 
   #prepared(stream: Socket): Socket {

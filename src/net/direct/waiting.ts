@@ -15,7 +15,7 @@ interface Kept {
 }
 
 /** Clients may connect faster than this process accepts. */
-const LONGEST_S = 0.5;
+const MAX_ACCEPT_S = 0.5;
 
 const keptBy = new WeakMap<Server, Kept>();
 
@@ -23,10 +23,10 @@ const keptBy = new WeakMap<Server, Kept>();
  * Closes listeners when nothing waits any more; keeps what they accept until then for `passOn`.
  * @param timeout seconds. Default, and at most: half a second.
  */
-export async function stopAccepting(listeners: readonly Server[], timeout = LONGEST_S): Promise<void> {
+export async function stopAccepting(listeners: readonly Server[], timeout = MAX_ACCEPT_S): Promise<void> {
   const kept = listeners.filter(({ listening }) => listening).map(keepConnections);
   const count = (): number => kept.reduce((sum, { connections }) => sum + connections.length, 0);
-  const end = performance.now() + Math.min(timeout, LONGEST_S) * 1000;
+  const end = performance.now() + Math.min(timeout, MAX_ACCEPT_S) * 1000;
   let before: number;
   do {
     before = count();

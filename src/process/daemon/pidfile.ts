@@ -68,7 +68,7 @@ export interface PidFile {
 const DEFAULT_GRACEFUL_S = 30;
 const MAX_TRIES = 20;
 /** Far more than the size of a pid file: no more than this is read of another file. */
-const MOST_BYTES = 8192;
+const MAX_BYTES = 8192;
 
 /**
  * Checks before anything is started that `writePidFile` will work.
@@ -322,7 +322,7 @@ function readText(file: string, shown: string = file): FoundFile | undefined {
     fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = fstatSync(fd);
     if (!stat.isFile()) throw new Error('it is not a regular file');
-    const bytes = Buffer.alloc(MOST_BYTES);
+    const bytes = Buffer.alloc(MAX_BYTES);
     return { stat, text: bytes.toString('utf8', 0, readSync(fd, bytes)) };
   } catch (cause) {
     const code = errorCode(cause);

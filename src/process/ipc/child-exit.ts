@@ -43,12 +43,12 @@ export function onEnd(child: ChildProcess, ended: (exit: Exit) => void): void {
   });
 }
 
-const LONGEST_BACKOFF_MS = 10_000;
+const MAX_BACKOFF_MS = 10_000;
 const FIRST_BACKOFF_MS = 100;
 /** A process that has served this long was healthy: its death is the first of a new series. */
 export const HEALTHY_AFTER_MS = 10_000;
 
 /** Milliseconds before the next start, by the number of deaths in a row: none, 100, 200, 400, ... ten seconds. */
 export function backoffMs(deaths: number): number {
-  return deaths <= 1 ? 0 : Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (deaths - 2));
+  return deaths <= 1 ? 0 : Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (deaths - 2));
 }

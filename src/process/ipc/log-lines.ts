@@ -7,7 +7,7 @@ type Take = (line: FollowedLine) => void;
 export type SetLevel = (level: number | undefined) => void;
 
 /** The most lines that wait for a slow client. Further ones are dropped and counted. */
-const MOST_WAITING = 1000;
+const MAX_WAITING = 1000;
 
 const clients = new Map<Take, number>();
 const workers = new Set<SetLevel>();
@@ -41,14 +41,14 @@ export function takeLogLine(line: FollowedLine): void {
   for (const [take, level] of clients) if (line.level >= level) take(line);
 }
 
-/** Sends lines as fast as the client takes them. Of the lines beyond MOST_WAITING it sends only the last, with the number of lost ones. */
+/** Sends lines as fast as the client takes them. Of the lines beyond MAX_WAITING it sends only the last, with the number of lost ones. */
 export function droppingLines(send: (line: FollowedLine) => Promise<void>): Take {
   let waiting = 0;
   let lost = 0;
   let last: FollowedLine | undefined;
   const take = (line: FollowedLine): void => {
     // Once a line has been held back, further ones are too, until the client has taken all: so they stay in their order.
-    if (last || waiting >= MOST_WAITING) {
+    if (last || waiting >= MAX_WAITING) {
       if (last) lost += 1 + (last.lost ?? 0);
       last = line;
       return;

@@ -4,9 +4,9 @@
 export type LastTask = (limit: number) => Promise<void>;
 
 /** The task always gets at least this time. It is less than the time that a supervisor allows beyond `graceful_timeout`. */
-const LEAST_MS = 1000;
+const MIN_MS = 1000;
 /** The time for the task if `endWithin` has not been called. */
-const MOST_MS = 10_000;
+const DEFAULT_MS = 10_000;
 
 let task: LastTask | undefined;
 let deadline: number | undefined;
@@ -22,6 +22,6 @@ export function endWithin(seconds: number): void {
 
 /** To be called once, right before the process ends. */
 export async function runLastTask(): Promise<void> {
-  const left = deadline === undefined ? MOST_MS : deadline - performance.now();
-  await task?.(Math.round(Math.max(LEAST_MS, left)));
+  const left = deadline === undefined ? DEFAULT_MS : deadline - performance.now();
+  await task?.(Math.round(Math.max(MIN_MS, left)));
 }

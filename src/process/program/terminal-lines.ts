@@ -22,7 +22,7 @@ kill -9 "$!"
 
 /** How often to look whether the terminal is this process's own again. */
 const SHORTEST_WAIT_MS = 1000;
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 /** More than a user types in a line. */
 const LONGEST_LINE = 1000;
 
@@ -55,7 +55,7 @@ export class TerminalLines {
     const isOurs = isInForeground();
     if (isOurs) this.#read();
     else this.#retry();
-    this.#wait = isOurs ? Math.min(this.#wait * 2, LONGEST_WAIT_MS) : SHORTEST_WAIT_MS;
+    this.#wait = isOurs ? Math.min(this.#wait * 2, MAX_WAIT_MS) : SHORTEST_WAIT_MS;
   }
 
   #retry(): void {

@@ -23,7 +23,7 @@ export interface Responses {
 }
 
 /** Fewer requests than this say nothing. */
-const LEAST_REQUESTS = 20;
+const MIN_REQUESTS = 20;
 const CODE = 'PASTER_CANARY';
 /** In standard errors. Chance alone exceeds this in one of 200 comparisons. */
 const BEYOND_CHANCE = 2.6;
@@ -38,7 +38,7 @@ const REPORT_LIMIT_MS = 1000;
  * explains: a test of two proportions.
  */
 export function failsMoreOften(canary: Responses, old: Responses, margin: number): boolean {
-  if (canary.requests < LEAST_REQUESTS) return false;
+  if (canary.requests < MIN_REQUESTS) return false;
   const together = (canary.failed + old.failed) / (canary.requests + old.requests);
   const error = Math.sqrt(together * (1 - together) * (1 / canary.requests + 1 / Math.max(1, old.requests)));
   return partOf(canary) - partOf(old) - margin > BEYOND_CHANCE * error;

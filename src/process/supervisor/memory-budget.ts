@@ -16,7 +16,7 @@ const USABLE = 0.9;
  */
 const ROOM = 2;
 /** The smallest limit for one worker, as a multiple of that size. A smaller one would replace workers that have just started. */
-const LEAST_GROWTH = 1.5;
+const MIN_GROWTH = 1.5;
 const CHECK_MS = 2000;
 /** A worker that is too large is replaced again after this time: its successor may have failed to start. */
 const REPLACE_AGAIN_MS = 10_000;
@@ -87,7 +87,7 @@ export class MemoryBudget<Boot> {
     const warm = this.#warm;
     if (!warm || count === 0) return undefined;
     const own = (this.#usable(bytes, warm) - warm.own) / count;
-    return own < LEAST_GROWTH * warm.own ? undefined : own + shared(warm);
+    return own < MIN_GROWTH * warm.own ? undefined : own + shared(warm);
   }
 
   /** How much of the limit is left for the workers' own memory. */

@@ -37,7 +37,7 @@ export interface BlockedWorker {
   readonly reason?: string;
 }
 
-const MOST_WORKERS = 1024;
+const MAX_WORKERS = 1024;
 
 export class SupervisorControl<Boot> implements Controllable {
   readonly #supervisor: Supervisor<Boot>;
@@ -86,7 +86,7 @@ export class SupervisorControl<Boot> implements Controllable {
 
   async #setWorkers(count: number, isChange: boolean): Promise<number> {
     await this.#supervisor.changes.fixNumber();
-    const wanted = Math.min(MOST_WORKERS, Math.max(1, isChange ? this.#supervisor.size + count : count));
+    const wanted = Math.min(MAX_WORKERS, Math.max(1, isChange ? this.#supervisor.size + count : count));
     for (let missing = wanted - this.#supervisor.size; missing > 0; missing--) {
       const failure = await this.#supervisor.changes.add();
       if (failure)

@@ -173,7 +173,7 @@ export interface PoolOptions<Boot> {
 
 const DEFAULT_DRAIN_S = 1;
 const DEFAULT_START_S = 60;
-const LONGEST_HEARTBEAT_MS = 1000;
+const MAX_HEARTBEAT_MS = 1000;
 
 export function workerSettings<Boot>(
   of: SupervisorSettings<Boot>,
@@ -191,7 +191,7 @@ export function workerSettings<Boot>(
     exclusive: of.exclusive ?? false,
     drain: reload ? (reload.drain ?? DEFAULT_DRAIN_S) : gracefulTimeout,
     limits: {
-      heartbeatMs: stallMs && Math.min(LONGEST_HEARTBEAT_MS, stallMs / 4),
+      heartbeatMs: stallMs && Math.min(MAX_HEARTBEAT_MS, stallMs / 4),
       stallMs,
       maxRequests,
       maxRequestsJitter,

@@ -44,10 +44,10 @@ export interface TaskOptions {
 /** If a timer fires this late, the machine or this process was suspended. */
 const SUSPENDED_MS = 60_000;
 /** Node's timers do not notice if the machine's clock is set, so the clock is read again after this time. */
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 const LONGEST_QUEUE = 1000;
 /** An import that takes longer is given up: the next run reports what is wrong. */
-const LONGEST_CHECK_MS = 60_000;
+const MAX_CHECK_MS = 60_000;
 
 export class ScheduledTask<Boot> {
   readonly #options: TaskOptions;
@@ -137,7 +137,7 @@ export class ScheduledTask<Boot> {
     if (boot === undefined || this.#isStopping) return;
     const checking = startTaskRun({ ...this.#options, name: `${this.#options.name} (check)`, boot, env });
     this.#checking = checking;
-    const limit = setTimeout(() => void checking.stop('timeout', 0), LONGEST_CHECK_MS);
+    const limit = setTimeout(() => void checking.stop('timeout', 0), MAX_CHECK_MS);
     const { result, error } = await checking.ended;
     clearTimeout(limit);
     this.#checking = undefined;
@@ -163,7 +163,7 @@ export class ScheduledTask<Boot> {
     if (this.#isStopping) return;
     this.#next = this.#definition.nextRun(this.#handled);
     if (!this.#next || this.#isPaused) return;
-    const wait = Math.min(LONGEST_WAIT_MS, Math.max(0, this.#next.getTime() - Date.now()));
+    const wait = Math.min(MAX_WAIT_MS, Math.max(0, this.#next.getTime() - Date.now()));
     this.#timer = setTimeout(() => this.#look(), wait);
   }
 

@@ -14,10 +14,10 @@ import { readSync } from 'node:fs';
 import { ABSENT, BUSY, ENTRY_BYTES, SLOTS, type TablePlace, writeEntry } from './connection-table.ts';
 
 /** The longest time that a worker waits before it accepts again. */
-const LONGEST_WAIT_MS = 5;
+const MAX_WAIT_MS = 5;
 /** After how long a waiting worker first checks whether the others have caught up. Each further pause is twice as long. */
 const FIRST_LOOK_MS = 0.1;
-const LONGEST_LOOK_MS = 1;
+const MAX_LOOK_MS = 1;
 /**
  * How long a worker may wait in total: enough for a burst on a busy machine. Of the time that passes, the worker regains only
  * ALLOWANCE_PART, so that it hardly waits in vain if the others accept nothing.
@@ -164,11 +164,11 @@ export class ConnectionShare {
     const start = performance.now();
     const earned = (start - this.#waitedAt) * ALLOWANCE_PART;
     this.#allowance = Math.min(ALLOWANCE_MS, this.#allowance + earned);
-    const end = start + Math.min(LONGEST_WAIT_MS, this.#allowance);
+    const end = start + Math.min(MAX_WAIT_MS, this.#allowance);
     let look = FIRST_LOOK_MS;
     while (performance.now() < end && this.hasMoreThanItsShare) {
       Atomics.wait(this.#sleeper, 0, 0, look);
-      look = Math.min(LONGEST_LOOK_MS, look * 2);
+      look = Math.min(MAX_LOOK_MS, look * 2);
     }
     this.#waitedAt = performance.now();
     this.#allowance -= this.#waitedAt - start;

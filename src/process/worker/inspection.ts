@@ -30,7 +30,7 @@ export const FROM_MAIN = (session: Session): void => session.connect();
 
 /** A text is sent in pieces of this length. */
 const PIECE = 65_536;
-const MOST_FRAMES = 20;
+const MAX_FRAMES = 20;
 /** How long to wait for the main thread to pause. It pauses in JavaScript, but not while it waits for the system. */
 const PAUSE_MS = 1000;
 
@@ -113,7 +113,7 @@ export async function mainThread(session: Session, limit: number): Promise<MainT
   session.post('Debugger.resume');
   const text = found?.result.value;
   return {
-    frames: callFrames.slice(0, MOST_FRAMES).map((frame) => frameLine(frame, urls)),
+    frames: callFrames.slice(0, MAX_FRAMES).map((frame) => frameLine(frame, urls)),
     requests: typeof text === 'string' ? (JSON.parse(text) as RequestReport[]) : [],
   };
 }

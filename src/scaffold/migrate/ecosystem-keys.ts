@@ -112,8 +112,8 @@ export const UNKNOWN_KEY = 'pm2 has no such key';
 // --- values: what they mean in an INI file, and where they are written
 
 /** The largest numbers that the settings allow. */
-const MOST_MEMORY = backgroundSettings.declarations.max_memory.type.max ?? Number.POSITIVE_INFINITY;
-const MOST_SECONDS = seconds.max ?? Number.POSITIVE_INFINITY;
+const MAX_MEMORY = backgroundSettings.declarations.max_memory.type.max ?? Number.POSITIVE_INFINITY;
+const MAX_SECONDS = seconds.max ?? Number.POSITIVE_INFINITY;
 
 const BYTES: Readonly<Record<string, number>> = { K: 1024, M: 1024 ** 2, G: 1024 ** 3, '': 1 };
 
@@ -122,12 +122,12 @@ export function mebibytesOf(value: unknown): string | undefined {
   const [, number, unit = ''] = /^(\d+)([KMG]?)$/.exec(textOf(value) ?? '') ?? [];
   if (number === undefined) return undefined;
   const size = Math.max(1, Math.round((Number(number) * (BYTES[unit] ?? 1)) / 1024 ** 2));
-  return size > MOST_MEMORY ? undefined : String(size);
+  return size > MAX_MEMORY ? undefined : String(size);
 }
 
 export function secondsOf(milliseconds: unknown): string | undefined {
   const number = Number(milliseconds ?? Number.NaN);
-  return number > 0 && number / 1000 <= MOST_SECONDS ? String(number / 1000) : undefined;
+  return number > 0 && number / 1000 <= MAX_SECONDS ? String(number / 1000) : undefined;
 }
 
 export function textOf(value: unknown): string | undefined {

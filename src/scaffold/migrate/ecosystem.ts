@@ -224,8 +224,8 @@ function isClusterMode(app: Fields, { file }: MigratedProgram): boolean {
 }
 
 /** The largest numbers that the settings allow. */
-const MOST_WORKERS = processes.max ?? Number.POSITIVE_INFINITY;
-const MOST_INSTANCES = backgroundSettings.declarations.instances.type.max ?? Number.POSITIVE_INFINITY;
+const MAX_WORKERS = processes.max ?? Number.POSITIVE_INFINITY;
+const MAX_INSTANCES = backgroundSettings.declarations.instances.type.max ?? Number.POSITIVE_INFINITY;
 
 function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['instances']; notes: readonly string[] } {
   const value = app['instances'] ?? undefined;
@@ -235,7 +235,7 @@ function instancesOf(app: Fields, isServer: boolean): { count: MigratedApp['inst
   if (!Number.isInteger(count)) {
     return { count: 'auto', notes: [`instances: ${JSON.stringify(value)} is not a whole number`] };
   }
-  const most = isServer ? MOST_WORKERS : MOST_INSTANCES;
+  const most = isServer ? MAX_WORKERS : MAX_INSTANCES;
   if (count > most) {
     const setting = isServer ? 'workers' : 'instances of a process';
     return { count: most, notes: [`instances: ${count} is too many, ${setting} may be ${most} at most`] };

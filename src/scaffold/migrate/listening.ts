@@ -55,7 +55,7 @@ const IMPORT = /(?:\brequire\s*\(|\bfrom|\bimport\s*\(?)\s*(['"`])([^'"`\n]+)\1/
 const COMPUTED = /\b(?:require|import)\s*\(\s*[^'"`\s)]/;
 const EXTENSIONS = ['', '.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '/index.js', '/index.ts'];
 /** Enough for a program of ordinary size. */
-const MOST_FILES = 200;
+const MAX_FILES = 200;
 
 /**
  * @returns 'unknown' if its file is not there, such as one that has to be built, or if a package may listen for it;
@@ -73,10 +73,10 @@ export function listening({ file }: MigratedProgram): 'yes' | 'websocket' | 'oth
   for (const each of files) {
     const text = withoutComments(readableText(each) ?? '');
     texts.push(text);
-    isKnown &&= !COMPUTED.test(text) && files.size < MOST_FILES;
+    isKnown &&= !COMPUTED.test(text) && files.size < MAX_FILES;
     for (const [, , specifier = ''] of text.matchAll(IMPORT)) {
       const found = specifier.startsWith('.') ? localFile(each, specifier) : undefined;
-      if (found !== undefined && files.size < MOST_FILES) files.add(found);
+      if (found !== undefined && files.size < MAX_FILES) files.add(found);
       if (!specifier.startsWith('.')) packages.add(specifier);
     }
   }

@@ -8,7 +8,7 @@ import { Upgrade } from '../upgrade/upgrade.ts';
 import { BackgroundProcesses } from './background-processes.ts';
 import { SupervisedService } from './supervised-service.ts';
 
-const LONGEST_MS = 2 ** 31 - 1;
+const MAX_MS = 2 ** 31 - 1;
 
 /** Runs the processes until a signal ends them. @returns The exit status. */
 export async function serveProcesses(service: Service): Promise<number> {
@@ -46,7 +46,7 @@ export async function serveProcesses(service: Service): Promise<number> {
     processes.checkTasks();
   }
   // Nothing else keeps this process if paster control has stopped all sections.
-  const alive = setInterval(() => {}, LONGEST_MS);
+  const alive = setInterval(() => {}, MAX_MS);
   await stopped;
   clearInterval(alive);
   return (await upgrade.ended()) ?? EXIT_OK;

@@ -14,7 +14,7 @@ const { _cache: cache } = Module as unknown as { readonly _cache: Readonly<Recor
 const REGISTER = ['register', 'registerHooks'] as const;
 
 /** The first calls for a package may come from `require.resolve`, before the call that loads it. Further calls load nothing. */
-const MOST_CALLS = 3;
+const MAX_CALLS = 3;
 
 export class ModuleHooks {
   /** What a call that registers hooks has changed, as part of a sentence. */
@@ -47,7 +47,7 @@ export class ModuleHooks {
     const noteCall = (name: string) => {
       const count = calls.get(name) ?? 0;
       calls.set(name, count + 1);
-      if (count < MOST_CALLS) onRequire();
+      if (count < MAX_CALLS) onRequire();
     };
     // Not `_load`: packages that look at the stack would find a function of paster in it.
     this.#functions.replace(parts, '_resolveFilename', ([specifier, parent]) => {
