@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeFiles } from '../../helpers/directory.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
 import { requireProgram, serve } from '../../helpers/programs/program.ts';
 import { ask, type Reply } from '../../helpers/requests/ask.ts';
 import { exported, ini, project, runWebServer } from '../site.ts';
@@ -40,6 +41,16 @@ function seconds({ headers }: Reply): number {
 
 const YEAR = 31_536_000;
 
+/** Projects that the tests leave unchanged, served once for all web servers. */
+let denying: string;
+let precompressed: string;
+beforeSuite(async () => {
+  denying = siteWith('dotfiles = deny');
+  precompressed = siteWith('precompressed = true');
+  writeFiles(precompressed, { 'static/site.css.gz': 'packed' });
+  for (const directory of [denying, precompressed]) await serve(['-n', 'site', ini(directory)]);
+});
+
 describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file, prefix }) => {
   const missing = requireProgram(program) === undefined;
   const options = ['-n', 'site', ...(prefix === '' ? [] : ['--prefix', prefix])];
@@ -76,9 +87,7 @@ describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file
   test.skipIf(missing)(
     'refuses paths and links that leave the directory, and dotfiles as the section says',
     async () => {
-      const directory = siteWith('dotfiles = deny');
-      await serve(['-n', 'site', ini(directory)]);
-      const url = await runWebServer(target, directory, options, file);
+      const url = await runWebServer(target, denying, options, file);
       const base = `${prefix}/static`;
       for (const path of [
         '/../outside.txt',
@@ -103,18 +112,13 @@ describe.each(ROWS)('$target $file at "$prefix"', ({ target, program, says, file
   );
 
   test.skipIf(missing)('serves dotfiles if the section allows it', async () => {
-    const directory = siteWith('dotfiles = allow');
-    const app = await serve(['-n', 'site', ini(directory)]);
-    const url = await runWebServer(target, directory, options, file);
-    await app.kill('SIGTERM');
+    // The application does not run.
+    const url = await runWebServer(target, siteWith('dotfiles = allow'), options, file);
     expect((await ask(url, `${prefix}/static/.secret`)).body.toString()).toBe('hidden\n');
   });
 
   test.skipIf(missing)('sends precompressed files, or leaves them to the application', async () => {
-    const directory = siteWith('precompressed = true');
-    writeFiles(directory, { 'static/site.css.gz': 'packed' });
-    await serve(['-n', 'site', ini(directory)]);
-    const url = await runWebServer(target, directory, options, file);
+    const url = await runWebServer(target, precompressed, options, file);
     const headers = { 'accept-encoding': 'gzip' };
     const packed = await ask(url, `${prefix}/static/site.css`, { headers });
     expect({ encoding: packed.headers['content-encoding'], text: String(packed.body) }).toEqual({
