@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ONLINE, pack, run } from '../../helpers/programs/installed.ts';
+import { ONLINE, pack, project, run } from '../../helpers/programs/installed.ts';
 import { beforeSuite, whenOver } from '../../helpers/programs/lifetime.ts';
 import { eventually, freePort, Program } from '../../helpers/programs/program.ts';
 
@@ -19,22 +19,47 @@ let home: string;
 beforeSuite(async () => {
   home = mkdtempSync(join(tmpdir(), 'paster-home-'));
   whenOver(() => rmSync(home, { recursive: true, force: true }));
-  const dependencies = { paster: `file:./${basename(await pack(home))}` };
-  const install = ['install', '--no-audit', '--no-fund', '--prefer-offline'];
-  // paster is installed first and alone, as a user does before creating a project.
-  writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies }));
-  await run('npm', install, { cwd: home, env: ONLINE });
+  const tarball = await pack(home);
+  const { installed } = await project(tarball);
   mkdirSync(join(home, 'projects'));
   for (const { template, language } of PROJECTS) {
     const args = ['create', `${template}-${language}`, '-t', template, `language=${language}`, '-o', 'projects'];
-    await run(join(home, 'node_modules/.bin/paster'), args, { cwd: home });
+    await run(process.execPath, [join(installed, 'bin/paster.js'), ...args], { cwd: home });
   }
+  const dependencies = { paster: `file:./${basename(tarball)}` };
   writeFileSync(
     join(home, 'package.json'),
     JSON.stringify({ private: true, workspaces: ['projects/*'], dependencies }),
   );
-  await run('npm', install, { cwd: home, env: ONLINE });
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: home, env: ONLINE });
 }, 300_000);
+
+test('each project passes its own tests and type checks', async () => {
+  const { stdout } = await run('npm', ['test', '--workspaces'], { cwd: home });
+  expect(stdout.match(/^(?:#|ℹ) pass 8$/gm), stdout).toHaveLength(PROJECTS.length);
+  const types = await run('npm', ['run', 'types', '--workspaces', '--if-present'], { cwd: home });
+  const typed = PROJECTS.filter(({ language }) => language === 'ts');
+  expect(types.stdout.match(/^> tsc$/gm), types.stdout).toHaveLength(typed.length);
+  for (const { template, language } of PROJECTS) {
+    const tsconfig = join(home, 'projects', `${template}-${language}`, 'tsconfig.json');
+    expect([template, existsSync(tsconfig)]).toEqual([template, language === 'ts']);
+  }
+});
+
+test('each project can be used by another INI file', async () => {
+  const names = PROJECTS.map(({ template, language }) => `${template}-${language}`);
+  const map = names.map((name) => `/${name} = ${name}\n`).join('');
+  const apps = names.map((name) => `[app:${name}]\nuse = config:${name}/etc/develop.ini\n`).join('');
+  const server = '[server:main]\nuse = npm:paster#http\nport = 0\n';
+  writeFileSync(join(home, 'projects/other.ini'), `[composite:main]\nuse = npm:paster#urlmap\n${map}${apps}${server}`);
+  const program = new Program(join(home, 'node_modules/.bin/paster'), ['serve', 'projects/other.ini'], { cwd: home });
+  const [, url = ''] = await program.says(/^serving on (http:.*)$/m);
+  for (const name of names) {
+    const response = await fetch(`${url}/${name}/`);
+    expect([response.status, await response.text()]).toEqual([200, expect.stringContaining(name)]);
+  }
+  await endServe(program);
+});
 
 describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
   const name = `${template}-${language}`;
@@ -44,23 +69,10 @@ describe.each(PROJECTS)('$template in $language', ({ template, language }) => {
     return new Program(join(home, 'node_modules/.bin/paster'), args, { cwd: directory() });
   };
 
-  test('passes its own tests and type checks', async () => {
-    const { stdout } = await run('npm', ['test'], { cwd: directory() });
-    expect(stdout).toMatch(/^(?:#|ℹ) pass 8$/m);
-    if (language === 'ts') await run('npm', ['run', 'types'], { cwd: directory() });
-    expect(existsSync(join(directory(), 'tsconfig.json'))).toBe(language === 'ts');
-  });
-
   test('passes paster check', async () => {
     for (const file of ['etc/develop.ini', 'etc/config.ini']) {
       expect(await paster(['check', file]).finished()).toMatchObject({ status: 0, stdout: `${file}: ok\n` });
     }
-  });
-
-  test('can be used by another INI file', async () => {
-    writeFileSync(join(directory(), 'etc/other.ini'), '[app:main]\nuse = config:develop.ini\n');
-    const { status, stdout } = await paster(['request', 'etc/other.ini', '/']).finished();
-    expect([status, stdout.includes(name)]).toEqual([0, true]);
   });
 
   test('serves etc/develop.ini over HTTP with --reload', async () => {
@@ -92,7 +104,7 @@ test('etc/config.ini serves over FastCGI without changes', async () => {
 
 test('the template etc serves an existing application', async () => {
   const args = ['create', 'map', '-t', 'etc', 'app=module:../server.js', 'server=http'];
-  await run('npx', ['--no-install', 'paster', ...args], { cwd: home });
+  await run(join(home, 'node_modules/.bin/paster'), args, { cwd: home });
   writeFileSync(join(home, 'map/server.js'), "module.exports = (req, res) => res.end('my own');\n");
   const port = await freePort();
   const serve = ['serve', 'etc/develop.ini', `http_port=${port}`];
