@@ -68,7 +68,7 @@ interface Told {
 }
 
 /** A project in which paster trusts every header from these addresses, so whatever the web server lets through has an effect. */
-function believing(trusted: string, servers: Readonly<Record<string, string>>): string {
+function trusting(trusted: string, servers: Readonly<Record<string, string>>): string {
   const filter = `[filter:client]
 use = npm:paster#proxy_headers
 trusted_proxies = ${trusted}
@@ -92,8 +92,8 @@ beforeSuite(async () => {
     scgi: await server('scgi'),
     'scgi-below': await server('scgi', `script_name = ${BELOW}`),
   };
-  overHttp = believing('127.0.0.1', http);
-  overGateways = believing('127.0.0.0/8', gateways);
+  overHttp = trusting('127.0.0.1', http);
+  overGateways = trusting('127.0.0.0/8', gateways);
   await serveAll(overHttp, Object.keys(http));
   await serveAll(overGateways, Object.keys(gateways));
 });

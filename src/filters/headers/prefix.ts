@@ -1,6 +1,6 @@
 /**
  * `npm:paster#prefix` (`egg:PasteDeploy#prefix`): for an application that a proxy serves below a path. Unlike PasteDeploy's,
- * a prefix ends at a segment of the path, and only trusted proxies are believed.
+ * a prefix ends at a segment of the path, and only the named proxies are trusted.
  */
 import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
 import { bool, oneOf, text } from '../../config/settings/setting-types.ts';
@@ -13,7 +13,7 @@ import { requestHost } from '../../http/request-headers.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 import { accessFilter, plainRefusal } from '../access/access-decision.ts';
 import {
-  believedHeaders,
+  headersSetting,
   type IsTrusted,
   MALFORMED,
   proxyNames,
@@ -39,7 +39,7 @@ export const prefixSettings = defineSettings(
       default: ['loopback'],
       help: 'The proxies that are trusted: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
     },
-    headers: believedHeaders,
+    headers: headersSetting,
     force_port: { type: text, help: 'The port in Host; empty: none, so the default port of the scheme.' },
     scheme: { type: oneOf('http', 'https'), help: 'The scheme to use instead of the connection’s.' },
   },
@@ -73,11 +73,11 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
       hint: 'allowed: the number of a port, or nothing',
     });
   }
-  const believed = new Set(settings.headers);
+  const trustedHeaders = new Set(settings.headers);
   return async (app) => {
     const isTrusted = settings.translate_forwarded_server ? await trustedProxies(settings.trusted_proxies) : undefined;
     return accessFilter((req: MountedRequest) => {
-      if (isTrusted && !applyForwarding(req, isTrusted, believed)) return BAD_HEADER;
+      if (isTrusted && !applyForwarding(req, isTrusted, trustedHeaders)) return BAD_HEADER;
       overrideClient(req, {
         encrypted: settings.scheme === undefined ? undefined : settings.scheme === 'https',
         host: port === undefined ? undefined : hostWithPort(req, port),
@@ -93,8 +93,12 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   };
 }
 
-function applyForwarding(req: MountedRequest, isTrusted: IsTrusted, believed: ReadonlySet<ForwardingHeader>): boolean {
-  const presented = readForwarding(req, isTrusted, believed);
+function applyForwarding(
+  req: MountedRequest,
+  isTrusted: IsTrusted,
+  trustedHeaders: ReadonlySet<ForwardingHeader>,
+): boolean {
+  const presented = readForwarding(req, isTrusted, trustedHeaders);
   if (presented === MALFORMED) return false;
   overrideClient(req, presented);
   return true;

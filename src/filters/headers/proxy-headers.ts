@@ -6,7 +6,7 @@ import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '.
 import { overrideClient } from '../../http/override-client.ts';
 import type { Filter, Settings } from '../../protocol/types.ts';
 import { accessFilter, plainRefusal } from '../access/access-decision.ts';
-import { believedHeaders, MALFORMED, proxyNames, readForwarding, trustedProxies } from './trusted-proxies.ts';
+import { headersSetting, MALFORMED, proxyNames, readForwarding, trustedProxies } from './trusted-proxies.ts';
 
 export const proxyHeadersSettings = defineSettings(
   {
@@ -16,7 +16,7 @@ export const proxyHeadersSettings = defineSettings(
       help: 'The proxies that are trusted: addresses, CIDR blocks, loopback (a Unix socket too), linklocal, uniquelocal.',
       example: 'loopback 10.0.0.0/8',
     },
-    headers: believedHeaders,
+    headers: headersSetting,
   },
   { meaning: 'the client’s address, scheme and host, as trusted proxies report them' },
 );
@@ -32,11 +32,11 @@ const BAD_REQUEST = plainRefusal(400, {}, 'Bad Request: the header Forwarded is 
 /** A filter that shows the application the client instead of the trusted proxies. */
 export function proxyHeaders(options: OptionsOf<typeof proxyHeadersSettings> = {}): Filter {
   const settings = withDefaults(proxyHeadersSettings, options);
-  const believed = new Set(settings.headers);
+  const trustedHeaders = new Set(settings.headers);
   return async (app) => {
     const isTrusted = await trustedProxies(settings.trusted_proxies);
     return accessFilter((req) => {
-      const presented = readForwarding(req, isTrusted, believed);
+      const presented = readForwarding(req, isTrusted, trustedHeaders);
       if (presented === MALFORMED) return BAD_REQUEST;
       overrideClient(req, presented);
       return undefined;

@@ -60,7 +60,7 @@ const forwardingHeaders: SettingType<readonly ForwardingHeader[]> = {
  * The setting `headers`. The default is the headers that every common proxy sets: a client could send the others itself, and
  * the proxy would pass them on.
  */
-export const believedHeaders = {
+export const headersSetting = {
   type: forwardingHeaders,
   default: ['x-forwarded-for', 'x-forwarded-proto'],
   help: 'The headers that the trusted proxies set or delete in every request; the others are removed from the request.',
@@ -76,17 +76,17 @@ const UNKNOWN_ADDRESS = '0.0.0.0';
 /**
  * Reads what the proxies in front report about the client. Headers that cannot be trusted are removed from the request, so
  * that the application cannot trust them either: all of them if the peer is not a trusted proxy, else those that are not in
- * `believed`.
+ * `trustedHeaders`.
  */
 export function readForwarding(
   req: MountedRequest,
   isTrusted: IsTrusted,
-  believed: ReadonlySet<ForwardingHeader>,
+  trustedHeaders: ReadonlySet<ForwardingHeader>,
 ): ClientOverride | typeof MALFORMED {
   const peer = clientAddress(req);
   const fromTrusted = peer !== undefined && isTrusted(peer);
   const refused = [
-    ...FORWARDING_HEADERS.filter((name) => !(fromTrusted && believed.has(name))),
+    ...FORWARDING_HEADERS.filter((name) => !(fromTrusted && trustedHeaders.has(name))),
     ...(fromTrusted ? [] : CLIENT_CLAIMS),
   ].filter((name) => req.headers[name] !== undefined);
   if (refused.length > 0) removeHeaders(req, new Set(refused));
