@@ -102,7 +102,7 @@ export class Pool<Boot> {
       if (each.status === 'fulfilled') this.#place(slot, each.value);
       else this.#revive(slot);
     }
-    if (failed) startLog(this.#log, failed.reason).error(`a worker did not start: ${describeError(failed.reason)}`);
+    if (failed) startLog(this.#log, failed.reason).error(`a worker does not start: ${describeError(failed.reason)}`);
   }
 
   /** Adds a slot with a worker. @throws The reason if it does not start. */
