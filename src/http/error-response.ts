@@ -179,9 +179,9 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, log: Lo
   try {
     // The client does not get the error's text, which may contain secrets.
     if (clearResponse(res)) sendPlainText(res, 500);
-  } catch (unanswerable) {
+  } catch (failure) {
     // One request must not end the process, even if the application has broken its response.
-    log.error(`no response to ${req.method} ${withoutSecretParameters(req.url ?? '')}: ${errorMessage(unanswerable)}`);
+    log.error(`no response to ${req.method} ${withoutSecretParameters(req.url ?? '')}: ${errorMessage(failure)}`);
     res.destroy();
   }
 }

@@ -12,7 +12,7 @@ export const notFound: App = (_req, res) => {
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
 /**
- * Answers a request for another protocol as if it had not asked (RFC 9110 section 7.8: a server may ignore Upgrade). Node no
+ * Responds to a request for another protocol as if it had not asked (RFC 9110 section 7.8: a server may ignore Upgrade). Node no
  * longer handles the connection then, so it closes after the response.
  */
 export function declineUpgrade(handler: Handler, req: IncomingMessage, socket: Duplex): unknown {

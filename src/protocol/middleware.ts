@@ -5,7 +5,7 @@ import { notFound } from './default-handlers.ts';
 import type { App } from './types.ts';
 
 /**
- * Connect and Express middleware: responds, or calls `next()` to pass the request on. `next(error)` is a failure, answered with
+ * Connect and Express middleware: responds, or calls `next()` to pass the request on. `next(error)` is a failure, responded to with
  * 500; the words `'route'` and `'router'` mean `next()`, as in Express.
  */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => unknown;

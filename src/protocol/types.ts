@@ -98,7 +98,7 @@ export interface ServeOptions {
 export interface OneShot {
   /** To be called before the application is loaded: what that prints must not become part of the response. */
   prepare(): void;
-  /** Answers if the application cannot be loaded. */
+  /** Responds if the application cannot be loaded. */
   fail(): Promise<void>;
 }
 

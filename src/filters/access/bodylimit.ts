@@ -4,7 +4,7 @@ import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '.
 import { size } from '../../config/settings/setting-types.ts';
 import { CONTENT_TOO_LARGE, refuseBody, writeHead413 } from '../../http/error-response.ts';
 import { replaceResponse } from '../../http/response/response-interceptor.ts';
-import { isUnanswered } from '../../http/response/response-outcome.ts';
+import { canBeReplaced } from '../../http/response/response-outcome.ts';
 import { declineUpgrade } from '../../protocol/default-handlers.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 
@@ -55,7 +55,7 @@ function watchBody(req: IncomingMessage, res: ServerResponse, limit: number): vo
   const countAndPush = (chunk: Buffer | null, encoding?: BufferEncoding): boolean => {
     length += chunk?.length ?? 0;
     if (length <= limit) return push.call(req, chunk, encoding);
-    if (isUnanswered(res)) {
+    if (canBeReplaced(res)) {
       replaceResponse(res, before, () => refuseBody(req, res));
     } else if (!res.writableEnded) {
       // The response has begun, and can only be cut off.

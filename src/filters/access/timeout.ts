@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { defineSettings, type OptionsOf, type SettingsOf, withDefaults } from '../../config/settings/setting.ts';
 import { bool, oneOf, type SettingType, seconds } from '../../config/settings/setting-types.ts';
 import { replaceResponse } from '../../http/response/response-interceptor.ts';
-import { isUnanswered } from '../../http/response/response-outcome.ts';
+import { canBeReplaced } from '../../http/response/response-outcome.ts';
 import type { App, Filter, Settings } from '../../protocol/types.ts';
 import { timerMs } from '../../timer.ts';
 import { plainRefusal } from './access-decision.ts';
@@ -57,7 +57,7 @@ export function timeout(options: OptionsOf<typeof timeoutSettings> = {}): Filter
     res: ServerResponse,
     before: ReturnType<ServerResponse['getHeaders']>,
   ): void => {
-    if (isUnanswered(res)) replaceResponse(res, before, () => respond(req, res));
+    if (canBeReplaced(res)) replaceResponse(res, before, () => respond(req, res));
     else if (isForAll && !res.writableEnded) res.destroy();
   };
   return (app) => {

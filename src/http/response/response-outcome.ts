@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 
 /** Whether another response can be sent instead of the application's. */
-export function isUnanswered(res: ServerResponse): boolean {
+export function canBeReplaced(res: ServerResponse): boolean {
   return !res.headersSent && !res.writableEnded && !res.destroyed;
 }
 

@@ -106,7 +106,7 @@ export async function offerControl(file: string, target: Controllable, log: Logg
       const files = [...new Set([...namesOf(file), atStart])];
       const introduction: Introduction = { paster: version, pid: process.pid, files, upgrade: UPGRADE_PROTOCOL };
       socket.write(lineOf(introduction));
-      answer(socket, target);
+      respond(socket, target);
     });
     server.on('error', () => {});
     server.unref();
@@ -118,7 +118,7 @@ export async function offerControl(file: string, target: Controllable, log: Logg
 }
 
 /** Responds to requests one after the other until the client leaves. */
-function answer(socket: Socket, target: Controllable): void {
+function respond(socket: Socket, target: Controllable): void {
   const gone = new AbortController();
   socket.once('close', () => gone.abort());
   socket.setTimeout(REQUEST_MS, () => socket.destroy());
@@ -126,11 +126,11 @@ function answer(socket: Socket, target: Controllable): void {
   new LineReader(socket, LONGEST_REQUEST).onLine = (line) => {
     // A command may take its time, and so may a person before the next one.
     socket.setTimeout(0);
-    turn = turn.then(() => answerOne(line, socket, target, gone.signal));
+    turn = turn.then(() => respondToOne(line, socket, target, gone.signal));
   };
 }
 
-async function answerOne(line: string, socket: Socket, target: Controllable, gone: AbortSignal): Promise<void> {
+async function respondToOne(line: string, socket: Socket, target: Controllable, gone: AbortSignal): Promise<void> {
   const send = (reply: ControlReply): Promise<void> =>
     new Promise((resolve) => {
       if (socket.destroyed) resolve();

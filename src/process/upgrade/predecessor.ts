@@ -19,7 +19,7 @@ export class Predecessor {
   #setHandedOver: (tasksBegunUntil: Date) => void = () => {};
   #receiveTaskRun = (_task: string, _run: TaskRun): void => {};
   #receive = (connection: PassedConnection): void => connection.close();
-  #setAnswered: (tasksBegunUntil: Date) => void = () => {};
+  #setResponded: (tasksBegunUntil: Date) => void = () => {};
   #setGone = (): void => {
     process.stderr.write(`paster: error: ${predecessorGone(this.pid).message}\n`);
     process.kill(process.pid, 'SIGTERM');
@@ -45,7 +45,7 @@ export class Predecessor {
     this.sockets = new Map(Object.entries(inheritance.sockets));
     process.on('message', (message, handle) => {
       if (!isPasterMessage<ToSuccessor>(message)) return;
-      if (message.paster === 'take-over') this.#setAnswered(new Date(message.tasksBegunUntil ?? Date.now()));
+      if (message.paster === 'take-over') this.#setResponded(new Date(message.tasksBegunUntil ?? Date.now()));
       else if (message.paster === 'task-run') this.#receiveTaskRun(message.task, message.run);
       else if (message.paster === 'connection' || message.paster === 'taken') this.#connections.handle(message, handle);
     });
@@ -61,14 +61,14 @@ export class Predecessor {
    * @throws RunError if the predecessor has ended
    */
   async handOver(): Promise<void> {
-    const answered = new Promise<Date | undefined>((resolve) => {
-      this.#setAnswered = resolve;
+    const responded = new Promise<Date | undefined>((resolve) => {
+      this.#setResponded = resolve;
       this.#setGone = () => resolve(undefined);
     });
     process.channel?.ref();
     if (!process.connected) this.#setGone();
     this.#send({ paster: 'ready', version: ownVersion(), node: process.version });
-    const tasksBegunUntil = await answered;
+    const tasksBegunUntil = await responded;
     if (!tasksBegunUntil) throw predecessorGone(this.pid);
     // From now on it ends when it has nothing left to do.
     this.#setGone = () => {};

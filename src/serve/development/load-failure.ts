@@ -13,7 +13,7 @@ const TITLE = 'The application does not load';
 const NOTE = 'This page reloads when you have saved a version that loads.';
 
 /**
- * Answers every request with the error of a version that does not load, so that none is refused.
+ * Responds to every request with the error of a version that does not load, so that none is refused.
  * @param globalConf of the server: it decides whether clients see the error, or only that there is one.
  * @param onPage as `withDeveloperTools` has it
  */

@@ -22,7 +22,7 @@ export interface CgiStreams {
 }
 
 /** How it ended: with a whole response, broken off by the application, or closed by the web server. */
-export type CgiEnding = 'answered' | 'broken' | 'abandoned';
+export type CgiEnding = 'complete' | 'broken' | 'abandoned';
 
 export class CgiExchange implements Carrier {
   readonly ended: Promise<CgiEnding>;
@@ -99,7 +99,7 @@ export class CgiExchange implements Carrier {
   }
 
   #respondPlainly(status: number, reason: string): void {
-    this.#streams.output.write(plainResponse(status, reason), 'latin1', () => this.#end('answered'));
+    this.#streams.output.write(plainResponse(status, reason), 'latin1', () => this.#end('complete'));
   }
 
   send(batch: Batch, last: boolean): boolean {
@@ -107,7 +107,7 @@ export class CgiExchange implements Carrier {
     const accepted = writeBatch(output, batch);
     if (last) {
       this.#exchange = undefined;
-      output.write('', () => void this.#bodyRead.then(() => this.#end('answered')));
+      output.write('', () => void this.#bodyRead.then(() => this.#end('complete')));
     }
     this.#readsOn = last || !accepted;
     if (this.#readsOn) this.#input?.resume();
@@ -129,7 +129,7 @@ export class CgiExchange implements Carrier {
   }
 
   /** The event loop is empty, and the request has no response. */
-  neverAnswered(): void {
+  endWithoutResponse(): void {
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#log.error('CGI: the application has not responded and has nothing left to wait for');

@@ -36,8 +36,8 @@ export function makeCgiServer(_globalConf: Settings, settings: SettingsOf<typeof
       },
       async fail() {
         const { output } = ownStreams();
-        const answer = plainResponse(500, 'Internal Server Error');
-        await new Promise<void>((resolve) => output.write(answer, () => resolve()));
+        const response = plainResponse(500, 'Internal Server Error');
+        await new Promise<void>((resolve) => output.write(response, () => resolve()));
       },
     },
     async serve(app, _listeners, options = {}) {
@@ -48,7 +48,7 @@ export function makeCgiServer(_globalConf: Settings, settings: SettingsOf<typeof
         options.log ?? silentLogger,
       );
       // Without a listener, this process would otherwise end without a response.
-      process.once('beforeExit', () => serving.neverAnswered());
+      process.once('beforeExit', () => serving.endWithoutResponse());
       return serving;
     },
   };
@@ -57,7 +57,7 @@ makeCgiServer.settings = cgiSettings;
 
 export interface CgiServing extends Running {
   /** To be called when the process would end without a response. */
-  neverAnswered(): void;
+  endWithoutResponse(): void;
 }
 
 /** Serves one request; `finished` rejects with a RunError if the application has broken its response off. */
@@ -73,7 +73,7 @@ export function serveCgi(app: App, pairs: EnvironPairs, streams: CgiStreams, log
   return {
     addresses: [],
     finished,
-    neverAnswered: () => exchange.neverAnswered(),
+    endWithoutResponse: () => exchange.endWithoutResponse(),
     /** A web server ends a CGI program when its client has disconnected, so that graceful or not, no response is needed. */
     async close() {
       exchange.abandon();

@@ -115,15 +115,15 @@ class HttpListener {
     this.address = addressOfServer(listener);
     this.#http1 = createHttp1(settings);
     this.#keepAliveMs = timerMs(settings.keep_alive_timeout);
-    const answer = (req: IncomingMessage, res: ServerResponse): void => {
+    const respond = (req: IncomingMessage, res: ServerResponse): void => {
       if (this.#draining || (res.shouldKeepAlive && connections.leaves())) res.shouldKeepAlive = false;
       else this.#openResponses.add(res, 0);
       callApp(app, req, res, log);
     };
-    this.#http1.on('request', answer);
+    this.#http1.on('request', respond);
     this.#http1.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
       continueWhenRead(req, res, () => this.#draining);
-      answer(req, res);
+      respond(req, res);
     });
     const { upgrade } = app;
     if (upgrade) {
