@@ -17,12 +17,12 @@ export function requestHost({ headers }: IncomingMessage): string | undefined {
 export const REQUEST_ID_HEADER = 'x-request-id';
 
 // The client chooses it, so it must not contain what has a meaning in a log, in HTML or in a terminal.
-const SANE = /^[\w.:+=@/-]{1,128}$/;
+const SAFE_ID = /^[\w.:+=@/-]{1,128}$/;
 
 /** The id that the request came with, if that is safe to repeat, or a new one, which is added to its headers. */
 export function requestId(req: IncomingMessage): string {
   const given = req.headers[REQUEST_ID_HEADER];
-  if (typeof given === 'string' && SANE.test(given)) return given;
+  if (typeof given === 'string' && SAFE_ID.test(given)) return given;
   const made = crypto.randomUUID();
   req.headers[REQUEST_ID_HEADER] = made;
   return made;

@@ -29,7 +29,7 @@ import { allSockets, endpointsOf, type OpenedSockets, serverAddresses } from './
 import type { Service } from './service.ts';
 import { showFailures, shownRequests } from './terminal/developer-output.ts';
 import type { DeveloperLog } from './terminal/terminal-log.ts';
-import { type ReplacedServer, Upgrade, type Vacated } from './upgrade/upgrade.ts';
+import { type ReplacedServer, type Suspended, Upgrade } from './upgrade/upgrade.ts';
 
 /** Serves until a signal ends it. @returns The exit status. */
 export async function serveSingle(service: Service): Promise<number> {
@@ -203,7 +203,7 @@ class SingleServer implements SignalTarget, Controllable, ReplacedServer {
     return this.#stopped ? Promise.resolve(undefined) : action();
   }
 
-  async vacate(): Promise<Vacated> {
+  async suspend(): Promise<Suspended> {
     return { tasksBegunUntil: new Date(), restore: async () => {} };
   }
 

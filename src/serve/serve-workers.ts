@@ -138,7 +138,7 @@ export async function serveWorkers(service: Service): Promise<number> {
   const upgrade = new Upgrade(service, {
     sockets: () => new Map([...held].filter(([, socket]) => sockets.includes(socket))),
     alone: (action) => processes.alone(() => supervisor.alone(action)),
-    vacate: (onTaskRun) => processes.vacate(onTaskRun),
+    suspend: (onTaskRun) => processes.suspend(onTaskRun),
     handOver(pass) {
       supervisor.relay.redirect(pass);
       const drained = Promise.all(supervisor.workers.map((worker) => worker.drained));

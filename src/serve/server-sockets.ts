@@ -62,7 +62,7 @@ export function addressNames({ name }: NamedServer, servers: NamedServers): (add
  * Gives each socket of systemd to the server whose section names its address; a single server gets all of them.
  * @throws ConfigError for a socket that no section names
  */
-export function shareOut(
+export function passedSocketsByServer(
   passed: readonly Address[],
   servers: NamedServers,
 ): ReadonlyMap<NamedServer, readonly Address[]> {

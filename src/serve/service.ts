@@ -30,7 +30,7 @@ import { hidesErrors } from './development/is-developed.ts';
 import { type ConfiguredLogging, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';
-import { addressNames, type OpenedSockets, type OpenOne, shareOut } from './server-sockets.ts';
+import { addressNames, type OpenedSockets, type OpenOne, passedSocketsByServer } from './server-sockets.ts';
 import { isDevelopment } from './terminal/developer-output.ts';
 import { OwnPidFile } from './upgrade/own-pid-file.ts';
 
@@ -167,7 +167,7 @@ export class Service {
     open: OpenOne<T>,
     kept?: ReadonlyMap<string, T>,
   ): Promise<readonly OpenedSockets<T>[]> {
-    const passed = shareOut(this.#resources.passed, servers);
+    const passed = passedSocketsByServer(this.#resources.passed, servers);
     const opened: OpenedSockets<T>[] = [];
     try {
       for (const each of servers) {

@@ -26,8 +26,8 @@ const FIELD_NAMES: readonly string[] = ['asctime', ...Object.keys(FIELDS)];
 /** The fields that hold the logged message. */
 const MESSAGE: ReadonlySet<string> = new Set(['msg', 'message']);
 
-function compileRecordFormat(format: string, style: Style, clock: Clock): LineFormat<LogRecord> {
-  return compileFormat(format, style, (name, at) => fieldReader(name, at, clock), isPerRecord);
+function compileRecordFormat(format: string, style: Style, formatTime: TimeFormat): LineFormat<LogRecord> {
+  return compileFormat(format, style, (name, at) => fieldReader(name, at, formatTime), isPerRecord);
 }
 
 /** Whether a field differs between records of the same millisecond, level and logger. */
@@ -36,18 +36,18 @@ function isPerRecord(name: string): boolean {
 }
 
 /** @throws FormatError for a field that no record has. */
-function fieldReader(name: string, at: number, clock: Clock): FieldReader<LogRecord> {
-  if (name === 'asctime') return ({ created }) => clock(created);
+function fieldReader(name: string, at: number, formatTime: TimeFormat): FieldReader<LogRecord> {
+  if (name === 'asctime') return ({ created }) => formatTime(created);
   const read = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined;
   if (read) return read;
   throw new FormatError(`there is no field "${name}"`, at, didYouMean(name, FIELD_NAMES));
 }
 
 /** Formats a time, which is in milliseconds since 1970. */
-type Clock = (time: number) => string;
+type TimeFormat = (time: number) => string;
 
 /** `2003-07-08 16:49:45,896` by default; a `datefmt` has no milliseconds. */
-function clockOf(dateFormat: string | undefined): Clock {
+function timeFormat(dateFormat: string | undefined): TimeFormat {
   const ofSecond = memoizeLast((second: number) =>
     strftime(dateFormat ?? '%Y-%m-%d %H:%M:%S', new Date(second * 1000)),
   );
@@ -74,7 +74,7 @@ export class TextFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    this.#line = compileRecordFormat(format || MESSAGE_ALONE[style], style, clockOf(dateFormat || undefined));
+    this.#line = compileRecordFormat(format || MESSAGE_ALONE[style], style, timeFormat(dateFormat || undefined));
     this.needsCaller = this.#line.fields.some((name) => CALLER_FIELDS.has(name));
   }
 
@@ -101,10 +101,13 @@ export class JsonFormatter implements Formatter {
    * @throws FormatError
    */
   constructor(format: string | undefined, dateFormat: string | undefined, style: Style = '%') {
-    const clock = clockOf(dateFormat || undefined);
-    const fields = format ? compileRecordFormat(format, style, clock).fields : [];
+    const formatTime = timeFormat(dateFormat || undefined);
+    const fields = format ? compileRecordFormat(format, style, formatTime).fields : [];
     // The message is not escaped here, since JSON escapes it in its own way.
-    this.#fields = fields.map((name) => [name, MESSAGE.has(name) ? ({ text }) => text : fieldReader(name, 0, clock)]);
+    this.#fields = fields.map((name) => [
+      name,
+      MESSAGE.has(name) ? ({ text }) => text : fieldReader(name, 0, formatTime),
+    ]);
     this.needsCaller = fields.some((name) => CALLER_FIELDS.has(name));
   }
 

@@ -10,10 +10,10 @@ import { packageOf } from './package-files.ts';
 import type { Conflict } from './preloader.ts';
 
 /**
- * How far an exception reaches. `alone`: only the package itself is left to the application; `after`: so are all packages that
+ * How far an exclusion reaches. `alone`: only the package itself is left to the application; `after`: so are all packages that
  * are evaluated after it.
  */
-type Sensitivity = 'alone' | 'after';
+type Extent = 'alone' | 'after';
 
 const AFTER = [
   // They wrap other modules while these are loaded.
@@ -37,7 +37,7 @@ const ALONE = [
 ];
 
 /** @param isFirst no code of the application runs before it, and the configuration has been read */
-function knownSensitivity(packageName: string, isFirst: boolean): Sensitivity | undefined {
+function knownExtent(packageName: string, isFirst: boolean): Extent | undefined {
   if (isFirst && READS_SETTINGS.test(packageName)) return undefined;
   if (AFTER.some((pattern) => pattern.test(packageName))) return 'after';
   if (ALONE.some((pattern) => pattern.test(packageName))) return 'alone';
@@ -51,15 +51,15 @@ export interface LeftOutSettings {
   readonly isReload: boolean;
 }
 
-interface Exception {
-  readonly extent: Sensitivity;
+interface Exclusion {
+  readonly extent: Extent;
   readonly reason: string;
 }
 
 export class LeftOutPackages {
   readonly #log: Logger;
   /** What turned out when packages were imported ahead, by file. */
-  readonly #found = new Map<string, Exception>();
+  readonly #found = new Map<string, Exclusion>();
   readonly #writtenVariables = new Set<string>();
   /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */
   #changedGlobal: string | undefined;
@@ -92,12 +92,12 @@ export class LeftOutPackages {
 
   /** Leaves a package out from now on. @param reason completes `it ...` */
   leaveOut(unit: Unit, reason: string): void {
-    const exception = { extent: knownSensitivity(nameOf(unit), false) ?? 'after', reason };
-    this.#found.set(unit.file, exception);
-    this.#explainException(unit, exception);
+    const exclusion = { extent: knownExtent(nameOf(unit), false) ?? 'after', reason };
+    this.#found.set(unit.file, exclusion);
+    this.#explainExclusion(unit, exclusion);
   }
 
-  #explainException(unit: Unit, { extent, reason }: Exception): void {
+  #explainExclusion(unit: Unit, { extent, reason }: Exclusion): void {
     const others = extent === 'after' ? ', nor is what comes after it' : '';
     this.explain(`${nameOf(unit)} is not imported ahead${others}: it ${reason}`);
   }
@@ -109,11 +109,11 @@ export class LeftOutPackages {
     for (const unit of units) {
       if (!unit.isFirst) isFirst = false;
       if (!isFirst && this.#changedGlobal !== undefined) break;
-      const exception = this.#exceptionFor(unit, isFirst, settings);
-      if (exception) {
-        this.#explainException(unit, exception);
+      const exclusion = this.#exclusionFor(unit, isFirst, settings);
+      if (exclusion) {
+        this.#explainExclusion(unit, exclusion);
         // It may change what those after it import.
-        if (exception.extent === 'after') break;
+        if (exclusion.extent === 'after') break;
         isFirst = false;
         continue;
       }
@@ -124,10 +124,10 @@ export class LeftOutPackages {
     return kept;
   }
 
-  #exceptionFor(unit: Unit, isFirst: boolean, settings: LeftOutSettings | undefined): Exception | undefined {
+  #exclusionFor(unit: Unit, isFirst: boolean, settings: LeftOutSettings | undefined): Exclusion | undefined {
     const name = nameOf(unit);
     if (settings?.leaveOut.includes(name)) return { extent: 'alone', reason: 'is in reload_preload_except' };
-    const known = knownSensitivity(name, isFirst && settings?.isReload === true);
+    const known = knownExtent(name, isFirst && settings?.isReload === true);
     if (known) return { extent: known, reason: 'depends on what runs before it, or changes what runs after it' };
     if (unit.isConditional) return { extent: 'after', reason: 'is imported only under a condition' };
     return this.#found.get(unit.file);

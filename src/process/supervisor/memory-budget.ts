@@ -45,7 +45,7 @@ export class MemoryBudget<Boot> {
   readonly #owner: BudgetOwner<Boot>;
   readonly #asked = new WeakMap<WorkerHandle<Boot>, number>();
   /** The size of a worker that has just started. */
-  #warm: ProcessMemory | undefined;
+  #newWorker: ProcessMemory | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(owner: BudgetOwner<Boot>) {
@@ -55,15 +55,15 @@ export class MemoryBudget<Boot> {
   /** Measures the first worker, which must have started recently. */
   measure(): void {
     const [worker] = this.#owner.workers();
-    this.#warm = worker?.pid === undefined ? undefined : processMemory(worker.pid);
+    this.#newWorker = worker?.pid === undefined ? undefined : processMemory(worker.pid);
   }
 
   /** How many workers fit, and why not more. Undefined: nothing is measured. */
   fitting({ bytes, reason }: MemoryLimit): { readonly count: number; readonly reason: string } | undefined {
-    const warm = this.#warm;
-    if (!warm) return undefined;
-    const count = Math.max(1, Math.floor(this.#usable(bytes, warm) / (ROOM * warm.own)));
-    return { count, reason: `${reason}, a new worker uses ${mebibytes(warm.resident)} MiB` };
+    const newWorker = this.#newWorker;
+    if (!newWorker) return undefined;
+    const count = Math.max(1, Math.floor(this.#usable(bytes, newWorker) / (ROOM * newWorker.own)));
+    return { count, reason: `${reason}, a new worker uses ${mebibytes(newWorker.resident)} MiB` };
   }
 
   /** Replaces workers that grow beyond their share of a limit; undefined: none. */
@@ -84,17 +84,17 @@ export class MemoryBudget<Boot> {
    * must fit. Undefined: even workers that have just started would not fit.
    */
   #share({ bytes }: MemoryLimit, count: number): number | undefined {
-    const warm = this.#warm;
-    if (!warm || count === 0) return undefined;
-    const own = (this.#usable(bytes, warm) - warm.own) / count;
-    return own < MIN_GROWTH * warm.own ? undefined : own + shared(warm);
+    const newWorker = this.#newWorker;
+    if (!newWorker || count === 0) return undefined;
+    const own = (this.#usable(bytes, newWorker) - newWorker.own) / count;
+    return own < MIN_GROWTH * newWorker.own ? undefined : own + sharedMemory(newWorker);
   }
 
   /** How much of the limit is left for the workers' own memory. */
-  #usable(bytes: number, warm: ProcessMemory): number {
+  #usable(bytes: number, newWorker: ProcessMemory): number {
     const { pids, toStart } = this.#owner.others();
     const own = sum([process.pid, ...pids].map((pid) => processMemory(pid)?.own ?? 0));
-    return bytes * USABLE - own - shared(warm) - (this.#owner.spares() + toStart) * warm.own;
+    return bytes * USABLE - own - sharedMemory(newWorker) - (this.#owner.spares() + toStart) * newWorker.own;
   }
 
   #report(limit: MemoryLimit): void {
@@ -102,8 +102,8 @@ export class MemoryBudget<Boot> {
     const count = workers().length;
     const share = this.#share(limit, count);
     if (share !== undefined) log.debug(`max_memory is ${mebibytes(share)} (${limit.reason})`);
-    else if (this.#warm && count > 0) {
-      const size = mebibytes(this.#warm.resident);
+    else if (this.#newWorker && count > 0) {
+      const size = mebibytes(this.#newWorker.resident);
       log.warn(
         `${workersText(count)} of ${size} MiB barely fit into memory: ${limit.reason}; raise the limit, or lower workers`,
       );
@@ -129,7 +129,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function shared({ resident, own }: ProcessMemory): number {
+function sharedMemory({ resident, own }: ProcessMemory): number {
   return resident - own;
 }
 

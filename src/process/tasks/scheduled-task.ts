@@ -97,7 +97,7 @@ export class ScheduledTask<Boot> {
     this.#onRun = onRun;
     if (this.#last) onRun(this.#last);
     const now = until.getTime();
-    while (this.#next && this.#next.getTime() <= now) this.#look(now);
+    while (this.#next && this.#next.getTime() <= now) this.#runIfDue(now);
     this.#isPaused = true;
     clearTimeout(this.#timer);
     for (const [timer, due] of this.#delayed) {
@@ -164,14 +164,14 @@ export class ScheduledTask<Boot> {
     this.#next = this.#definition.nextRun(this.#handled);
     if (!this.#next || this.#isPaused) return;
     const wait = Math.min(MAX_WAIT_MS, Math.max(0, this.#next.getTime() - Date.now()));
-    this.#timer = setTimeout(() => this.#look(), wait);
+    this.#timer = setTimeout(() => this.#runIfDue(), wait);
   }
 
-  #look(now = Date.now()): void {
+  #runIfDue(now = Date.now()): void {
     const due = this.#isPaused ? undefined : this.#next;
     if (due && due.getTime() <= now) {
       this.#handled = due;
-      if (now - due.getTime() < SUSPENDED_MS) this.#due(due);
+      if (now - due.getTime() < SUSPENDED_MS) this.#beginAfterJitter(due);
       else this.#catchUp(new Date(now));
     }
     this.#arm();
@@ -180,14 +180,14 @@ export class ScheduledTask<Boot> {
   /** After a suspension: many runs may have been due. */
   #catchUp(now: Date): void {
     this.#handled = now;
-    if (this.#definition.missed === 'once') this.#due(now);
+    if (this.#definition.missed === 'once') this.#beginAfterJitter(now);
     else {
       this.#runs.missed++;
       this.#log.warn('a run was due while this machine was suspended, and is skipped: missed = skip');
     }
   }
 
-  #due(due: Date): void {
+  #beginAfterJitter(due: Date): void {
     const { jitter } = this.#definition;
     if (jitter === 0) {
       this.#begin(due);

@@ -93,7 +93,7 @@ export class Successor {
       });
       child.once('error', (error) => resolve(asError(error)));
       child.once('exit', (code, signal) => {
-        const end = () => resolve(died(`ended ${describeExit({ code, signal })} before it could serve`));
+        const end = () => resolve(upgradeError(`ended ${describeExit({ code, signal })} before it could serve`));
         setTimeout(end, LAST_MESSAGES_MS);
       });
     });
@@ -149,7 +149,7 @@ export class Successor {
   async #inTime<T>(expected: Promise<T>, limit: number, problem: string): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Error>((resolve) => {
-      if (limit > 0) timer = setTimeout(() => resolve(died(problem)), timerMs(limit));
+      if (limit > 0) timer = setTimeout(() => resolve(upgradeError(problem)), timerMs(limit));
     });
     const failed = Promise.race([this.#failed, late]).then((error) => {
       throw error;
@@ -168,8 +168,8 @@ export class Successor {
 
 const TAKING_OVER_S = 10;
 
-function died(how: string): RunError {
-  return new RunError('PASTER_UPGRADE', `the new process ${how}`, { hint: 'its output is in the log' });
+function upgradeError(problem: string): RunError {
+  return new RunError('PASTER_UPGRADE', `the new process ${problem}`, { hint: 'its output is in the log' });
 }
 
 /** What the child inherits after the standard descriptors, and the description of it. */

@@ -204,7 +204,7 @@ export class SupervisorChannel<Boot> {
   }
 
   /** Whether there is an order that needs this worker at once. */
-  get isBootWaiting(): boolean {
+  get hasUrgentOrder(): boolean {
     return this.#orders.some(({ paster }) => paster !== 'preload');
   }
 

@@ -126,7 +126,7 @@ async function waitAsSpare<Boot>(
   let order = await channel.next();
   if (order.paster === 'warm') {
     // If something fails now, it fails again when it is needed. That error is reported.
-    const rehearsal = order.rehearses ? { isOver: () => channel.isBootWaiting, number } : undefined;
+    const rehearsal = order.rehearses ? { isOver: () => channel.hasUrgentOrder, number } : undefined;
     await warm?.(order.boot, rehearsal).catch(() => {});
     order = await channel.next();
   }

@@ -12,7 +12,7 @@ import { type Failure, STOPPED, SUPERSEDED, type Succession } from '../../proces
 import type { WorkerHandle } from '../../process/supervisor/worker-handle.ts';
 import type { WorkerPlan } from '../plan.ts';
 import type { Service } from '../service.ts';
-import type { Vacated } from '../upgrade/upgrade.ts';
+import type { Suspended } from '../upgrade/upgrade.ts';
 import { type ProcessPlan, supervisorSettings, taskDefinition } from './process-plan.ts';
 import { ProcessSection, reloadingSupervisor } from './process-section.ts';
 import { type Reloading, reloadTogether } from './reload-together.ts';
@@ -162,7 +162,7 @@ export class BackgroundProcesses {
    * Ends the exclusive processes and the schedules of tasks before a successor takes over.
    * @param onTaskRun gets the last run of each task, and later those that are in progress
    */
-  async vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated> {
+  async suspend(onTaskRun: (task: string, run: TaskRun) => void): Promise<Suspended> {
     const names = [...this.#sections].flatMap(([name, each]) => (each.supervisor?.isExclusive ? name : []));
     await Promise.all(names.map((name) => this.stopSection(name)));
     const tasksBegunUntil = new Date();

@@ -17,7 +17,7 @@ export async function serveProcesses(service: Service): Promise<number> {
   const upgrade = new Upgrade(service, {
     sockets: () => new Map(),
     alone: (action) => processes.alone(action),
-    vacate: (onTaskRun) => processes.vacate(onTaskRun),
+    suspend: (onTaskRun) => processes.suspend(onTaskRun),
     async handOver() {
       void processes.stop({ graceful: true });
     },

@@ -7,7 +7,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import type { WorkerRunning, WorkerStart } from '../../process/worker/worker.ts';
 import { setUpLogging } from '../logging.ts';
 import { reloadPatterns } from '../plan.ts';
-import { enterPlan, followedLogFile, preload, watchAtFault } from '../worker/prepare-process.ts';
+import { enterPlan, followedLogFile, preload, watchFilesOf } from '../worker/prepare-process.ts';
 import type { ProcessPlan } from './process-plan.ts';
 
 export const startProcess: WorkerStart<ProcessPlan> = (plan, _open, control) =>
@@ -50,7 +50,7 @@ async function start(plan: ProcessPlan, control: Parameters<typeof startProcess>
       close: ({ graceful }) => running.stop({ graceful }),
     };
   } catch (error) {
-    watchAtFault(error, control);
+    watchFilesOf(error, control);
     throw error;
   } finally {
     control.watch([...session.files, ...plan.envFiles, ...plan.preload.map(({ name }) => name).filter(isAbsolute)]);

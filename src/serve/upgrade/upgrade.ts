@@ -33,7 +33,7 @@ export interface ReplacedServer {
    * Ends what must not run in two processes at the same time.
    * @param onTaskRun gets how the last run of each task went, and that of a run in progress when it has ended
    */
-  vacate(onTaskRun: (task: string, run: TaskRun) => void): Promise<Vacated>;
+  suspend(onTaskRun: (task: string, run: TaskRun) => void): Promise<Suspended>;
   /**
    * Finishes requests, and passes each connection that a client keeps. Then the server has finished. Resolves when it accepts no more
    * connections.
@@ -42,7 +42,7 @@ export interface ReplacedServer {
 }
 
 /** What has ended before another process takes over. */
-export interface Vacated {
+export interface Suspended {
   /** Tasks that were due until then have begun. */
   readonly tasksBegunUntil: Date;
   /** Starts it again. */
@@ -152,7 +152,7 @@ export class Upgrade {
       log.info(`upgrading: process ${successor.pid} starts`);
       const limit = server.settings.start_timeout;
       const { version, node } = await successor.ready(limit === 0 ? 0 : limit + KILL_MARGIN_S);
-      const { tasksBegunUntil, restore } = await this.#server.vacate((task, run) => successor.passTaskRun(task, run));
+      const { tasksBegunUntil, restore } = await this.#server.suspend((task, run) => successor.passTaskRun(task, run));
       await successor.takeOver(tasksBegunUntil).catch(async (error: unknown) => {
         await successor.end();
         await restore();

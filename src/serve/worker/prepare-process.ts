@@ -35,7 +35,7 @@ export async function preload(
 }
 
 /** Watches the files that an error is about. */
-export function watchAtFault(error: unknown, control: WorkerControl): void {
+export function watchFilesOf(error: unknown, control: WorkerControl): void {
   const errors = error instanceof ErrorList ? error.errors : error instanceof PasterError ? [error] : [];
   control.watch(errors.flatMap(({ path }) => path ?? []));
 }

@@ -35,7 +35,7 @@ import {
 } from '../plan.ts';
 import { showFailures, shownRequests } from '../terminal/developer-output.ts';
 import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
-import { enterPlan, followedLogFile, preload, watchAtFault } from './prepare-process.ts';
+import { enterPlan, followedLogFile, preload, watchFilesOf } from './prepare-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
@@ -121,7 +121,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     return await importOnly(plan, session, open);
   }
   const onPage = (): void => control.notePage();
-  const openEach = async () => sharedOut(await open(), plan);
+  const openEach = async () => listenersByServer(await open(), plan);
   const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
   let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
   try {
@@ -160,7 +160,7 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     meter().identity = serverIdentity(plan, running.endpoints);
     return sticky?.with(running) ?? running;
   } catch (error) {
-    watchAtFault(error, control);
+    watchFilesOf(error, control);
     throw error;
   } finally {
     // Also after an error, which a change of one of these files may correct.
@@ -212,7 +212,7 @@ async function serversForFailure(plan: WorkerPlan, session: LoadSession): Promis
 }
 
 /** The listeners of each server. */
-function sharedOut<T>(listeners: readonly T[], { servers }: WorkerPlan): T[][] {
+function listenersByServer<T>(listeners: readonly T[], { servers }: WorkerPlan): T[][] {
   let next = 0;
   return servers.map(({ sockets }) => {
     next += sockets;

@@ -74,7 +74,7 @@ export function readPem({ setting, path }: PemFile): Buffer {
       setting,
       path,
       cause: error,
-      hint: cure(error, path),
+      hint: hintFor(error, path),
     });
   }
 }
@@ -83,7 +83,7 @@ function reason(error: unknown, path: string): string {
   return errorCode(error) === 'ENOENT' ? `there is no file ${path}` : errorMessage(error);
 }
 
-function cure(error: unknown, path: string): string | undefined {
+function hintFor(error: unknown, path: string): string | undefined {
   switch (errorCode(error)) {
     case 'ENOENT':
       return /\s/.test(path)
