@@ -185,3 +185,8 @@ export function formatError(error: PasterError, cwd?: string): string {
   const shown = MULTILINE_CODES.has(error.code) ? printableMessage(message) : printableLine(message);
   return `${location}${printableLine(section)}${shown}${printableLine(hint)}`;
 }
+
+/** As `formatError`, for an error that may not be paster's: that has its message alone. */
+export function describeError(error: unknown): string {
+  return error instanceof PasterError ? formatError(error) : errorMessage(error);
+}

@@ -1,10 +1,9 @@
 /** Details for the log line that reports a dead process: the error, its place in the user's own code, and the requests in flight. */
 import { placeInStack } from '../deploy/modules/error-place.ts';
-import { asError, formatLocation, PasterError, stackFrames } from '../errors.ts';
+import { asError, describeError, formatLocation, PasterError, stackFrames } from '../errors.ts';
 import type { ProcessReport } from '../metrics/server-status.ts';
 import { inFlightLines } from '../metrics/status-lines.ts';
 import { type Exit, WORKER_CRASHED } from '../process/ipc/child-exit.ts';
-import { describeError } from '../process/ipc/error-transfer.ts';
 import type { DeadWorker } from '../process/supervisor/worker-handle.ts';
 import { shownValue } from '../secrets.ts';
 

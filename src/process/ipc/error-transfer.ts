@@ -7,8 +7,6 @@ import {
   ConfigError,
   ErrorList,
   errorCode,
-  errorMessage,
-  formatError,
   type Location,
   PasterError,
   RunError,
@@ -95,9 +93,4 @@ function unpackForeign(packed: TransferredError): Error {
   const cause = packed.cause && unpackError(packed.cause);
   const error = new Error(packed.message, cause === undefined ? undefined : { cause });
   return packed.code === undefined ? error : Object.assign(error, { code: packed.code });
-}
-
-/** An error as a message of the log. */
-export function describeError(error: unknown): string {
-  return error instanceof PasterError ? formatError(error) : errorMessage(error);
 }

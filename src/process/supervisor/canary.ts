@@ -3,11 +3,10 @@
  * withdrawn if it fails or dies more often than they do in the same time, so an outage that both suffer from withdraws nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { RunError } from '../../errors.ts';
+import { describeError, RunError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { type Counts, NO_COUNTS, requestsOf } from '../../metrics/counts.ts';
 import { describeExit, type Exit } from '../ipc/child-exit.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import type { WorkerHandle } from './worker-handle.ts';
 
 export interface CanarySettings {

@@ -3,11 +3,10 @@
  * file changes, and in development serves the error of one that does not load.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { asError } from '../../errors.ts';
+import { asError, describeError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ServerEvents } from '../../metrics/server-events.ts';
 import { closeSockets } from '../../net/held-socket.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import { isModuleFile } from '../preload/loaded-module.ts';
 import type { PreloadPlan } from '../preload/preload-plan.ts';
 import { describeChanges } from '../reload/path-changes.ts';

@@ -2,12 +2,11 @@
  * The workers of a supervisor, in slots that hold one at a time: fills and empties the slots, replaces their workers, and starts
  * another one when one dies. The supervisor decides what happens and when.
  */
-import { asError } from '../../errors.ts';
+import { asError, describeError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ListenElsewhere } from '../../net/held-socket.ts';
 import { backoffMs, describeExit, type Exit, HEALTHY_AFTER_MS } from '../ipc/child-exit.ts';
 import { ConnectionRelay, type Recipient } from '../ipc/connection-handover.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import { WorkerTitles } from '../program/title.ts';
 import { type CanarySettings, tryCanary } from './canary.ts';
 import { Spares } from './spares.ts';

@@ -1,8 +1,7 @@
 /** What `paster control` can do to a server with workers. */
-import { RunError } from '../../errors.ts';
+import { describeError, RunError } from '../../errors.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../ipc/control-socket.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import { sendLogs } from '../ipc/log-lines.ts';
 import type { Program } from '../program/self-spawn.ts';
 import type { MainThread } from '../worker/inspection.ts';

@@ -1,8 +1,8 @@
 /** Changes of single workers while the others serve: a worker gets a successor, there is one more, or one fewer. */
+import { describeError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ServerEvents } from '../../metrics/server-events.ts';
 import type { RestartReason } from '../../metrics/server-status.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import { workersText } from './memory-budget.ts';
 import type { Pool } from './pool.ts';
 import { startLog } from './turns.ts';

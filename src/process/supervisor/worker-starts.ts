@@ -2,11 +2,10 @@
  * Starts the workers of a pool: takes a process that has started already, or spawns one, has it load the application, and waits
  * until it serves. The pool decides which slot the worker gets.
  */
-import { type RunError, startTimeoutError } from '../../errors.ts';
+import { describeError, type RunError, startTimeoutError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import type { ListenElsewhere } from '../../net/held-socket.ts';
 import { after } from '../../timer.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import type { Spares } from './spares.ts';
 import type { BootAllOptions, BootOptions, PoolOptions, WorkerSettings } from './supervisor-options.ts';
 import { Interrupted } from './turns.ts';

@@ -2,9 +2,9 @@
  * A task that runs at certain times, each time in a process of its own. The supervisor keeps the times and handles each once: it
  * computes the next one from the one before, even if the configuration is reloaded in between.
  */
+import { describeError } from '../../errors.ts';
 import type { Logger } from '../../log.ts';
 import { TASK_RESULTS, type TaskResult, type TaskRun, type TaskStatus } from '../../metrics/server-status.ts';
-import { describeError } from '../ipc/error-transfer.ts';
 import { TASK_DUE } from '../ipc/messages.ts';
 import { startTaskRun, type TaskProcess } from './task-run.ts';
 

@@ -1,9 +1,8 @@
 /** The background processes of an INI file: a supervisor for each `[process:*]` section, beside that of the web workers; and its tasks. */
 import { LoadSession } from '../../deploy/session.ts';
-import { RunError } from '../../errors.ts';
+import { describeError, RunError } from '../../errors.ts';
 import { processTree } from '../../machine/capacity.ts';
 import { noRestarts, type ServerStatus, type TaskRun } from '../../metrics/server-status.ts';
-import { describeError } from '../../process/ipc/error-transfer.ts';
 import type { ReloadResult } from '../../process/supervisor/current-version.ts';
 import type { OtherProcesses } from '../../process/supervisor/memory-budget.ts';
 import type { Supervisor } from '../../process/supervisor/supervisor.ts';

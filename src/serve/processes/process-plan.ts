@@ -1,4 +1,5 @@
 /** What the supervisor of a background process sends to it, and how the section is read on both sides. */
+
 import { dirname } from 'node:path';
 import { applyEnvFiles, configuredVariables } from '../../config/env-file.ts';
 import {
@@ -15,9 +16,9 @@ import type { FactoryContext } from '../../deploy/context.ts';
 import type { PreloadedModule } from '../../deploy/instrumentation.ts';
 import { withEnvironment } from '../../deploy/server/environment.ts';
 import type { LoadSession } from '../../deploy/session.ts';
+import { describeError } from '../../errors.ts';
 import type { LogLevel } from '../../log.ts';
 import { checkUser } from '../../process/daemon/drop-privileges.ts';
-import { describeError } from '../../process/ipc/error-transfer.ts';
 import { ignoredPaths } from '../../process/reload/ignored.ts';
 import type { SupervisorSettings } from '../../process/supervisor/supervisor-options.ts';
 import type { TaskDefinition } from '../../process/tasks/scheduled-task.ts';

@@ -1,11 +1,10 @@
 /** The processes of one `[process:*]` section: how they start, and how they are reloaded with the others. */
 import { dirname, join } from 'node:path';
 import { LoadSession } from '../../deploy/session.ts';
-import { errorCode, RunError } from '../../errors.ts';
+import { describeError, errorCode, RunError } from '../../errors.ts';
 import { prefixedLogger } from '../../log.ts';
 import { OWN_CODE } from '../../own-files.ts';
 import { type Exit, WORKER_DONE } from '../../process/ipc/child-exit.ts';
-import { describeError } from '../../process/ipc/error-transfer.ts';
 import { pollingPeriod } from '../../process/reload/polling-filesystems.ts';
 import { Supervisor } from '../../process/supervisor/supervisor.ts';
 import type { SupervisorSettings } from '../../process/supervisor/supervisor-options.ts';

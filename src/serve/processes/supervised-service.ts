@@ -1,10 +1,9 @@
 /** The server as signals and `paster control` see it: the web workers and the background processes together. */
-import { RunError } from '../../errors.ts';
+import { describeError, RunError } from '../../errors.ts';
 import { NO_COUNTS } from '../../metrics/counts.ts';
 import { NO_RELOADS, noRestarts, type ServerStatus } from '../../metrics/server-status.ts';
 import { statusLines } from '../../metrics/status-lines.ts';
 import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../../process/ipc/control-socket.ts';
-import { describeError } from '../../process/ipc/error-transfer.ts';
 import type { Program } from '../../process/program/self-spawn.ts';
 import type { SignalTarget } from '../../process/program/signals.ts';
 import type { ReloadResult } from '../../process/supervisor/current-version.ts';

@@ -6,13 +6,12 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { outerEnvironment } from '../../config/env-file.ts';
-import { errorMessage, RunError } from '../../errors.ts';
+import { describeError, errorMessage, RunError } from '../../errors.ts';
 import type { TaskRun } from '../../metrics/server-status.ts';
 import type { ShareableSocket } from '../../net/inherited-sockets.ts';
 import { KILL_MARGIN_S } from '../../process/ipc/child-exit.ts';
 import type { PassedConnection } from '../../process/ipc/connection-handover.ts';
 import type { UpgradeOutcome } from '../../process/ipc/control-socket.ts';
-import { describeError } from '../../process/ipc/error-transfer.ts';
 import { runLastTask, setLastTask } from '../../process/program/last-task.ts';
 import type { Program } from '../../process/program/self-spawn.ts';
 import type { Signal } from '../../process/program/signals.ts';

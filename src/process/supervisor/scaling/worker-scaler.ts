@@ -2,11 +2,11 @@
  * Starts and ends workers by load, within the range that `workers` sets. With 0 as its lower bound the last worker ends too: then
  * connections wait in the kernel's queue, and the first one starts a worker, which accepts it.
  */
+import { describeError } from '../../../errors.ts';
 import type { Logger } from '../../../log.ts';
 import type { ScalingStatus } from '../../../metrics/server-status.ts';
 import { canWaitForConnections } from '../../../net/node-internals/handles.ts';
 import { backoffMs } from '../../ipc/child-exit.ts';
-import { describeError } from '../../ipc/error-transfer.ts';
 import { LOAD_MS, type Load, QUIET_MS } from '../../ipc/messages.ts';
 import { workersText } from '../memory-budget.ts';
 import type { Pool } from '../pool.ts';
