@@ -1,5 +1,6 @@
 /** The comment above what `export` writes: the command that made it, where the file goes, and how to check and load it. */
 import { basename } from 'node:path';
+import { shellWord } from '../deploy/background/command-line.ts';
 import { fromWorkingDirectory } from '../working-directory.ts';
 import type { Deployment } from './deployment.ts';
 import { containerServer, portsBesideWeb } from './services/serve-command.ts';
@@ -110,8 +111,7 @@ function publishedPorts(deployment: Deployment): string {
  * end the comment.
  */
 function quoted(word: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
-  if (!/[\p{Cc}\p{Zl}\p{Zp}]/u.test(word)) return `'${word.replaceAll("'", `'\\''`)}'`;
+  if (!/[\p{Cc}\p{Zl}\p{Zp}]/u.test(word)) return shellWord(word);
   const escaped = word
     .replace(/[\\']/g, '\\$&')
     .replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (each) => CONTROL[each] ?? hexadecimal(each));

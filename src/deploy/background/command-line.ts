@@ -42,6 +42,11 @@ export function quotedWords(text: string, check: (written: string) => void = () 
   return words;
 }
 
+/** A word as a shell and `quotedWords` read it. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
 function skipSpace(text: string, at: number): number {
   SPACE.lastIndex = at;
   SPACE.exec(text);

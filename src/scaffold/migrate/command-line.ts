@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import type { Variables } from '../../config/env-file.ts';
-import { quotedWords } from '../../deploy/background/command-line.ts';
+import { quotedWords, shellWord } from '../../deploy/background/command-line.ts';
 import { readManifest, workspaceDirectories, workspacesRoot } from '../../deploy/programs/manifest.ts';
 import { commandFile, packageFile, parseScript } from '../../deploy/programs/script-command.ts';
 import { readableText } from '../../files/existing-path.ts';
-import { type MigratedProgram, nodeProgram, otherProgram, shellWord } from './migrated-app.ts';
+import { type MigratedProgram, nodeProgram, otherProgram } from './migrated-app.ts';
 
 /** Characters that have a meaning only to a shell, besides those of variables. */
 const OPERATOR = /[|&;<>()`\n]/;

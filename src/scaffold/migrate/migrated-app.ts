@@ -70,11 +70,6 @@ export function otherProgram(command: readonly string[]): MigratedProgram {
   return { command, args: [], nodeOptions: [], variables: {} };
 }
 
-/** A word as a shell needs it. */
-export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
-}
-
 /** Notes such as `error_file: TEXT`: those with the same text become one with all keys. */
 export function mergedNotes(notes: readonly string[]): string[] {
   const keysOf = new Map<string, string[]>();

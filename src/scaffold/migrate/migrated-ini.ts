@@ -1,15 +1,10 @@
 /** Writes the sections of an INI file for what an ecosystem file or a Procfile runs. */
 import { isAbsolute, relative } from 'node:path';
+import { shellWord } from '../../deploy/background/command-line.ts';
 import { WEB } from '../../deploy/part-kinds.ts';
 import { scriptEnvironment } from '../../deploy/programs/script-environment.ts';
 import { portOf, readPort } from '../program-port.ts';
-import {
-  type MigratedApp,
-  type MigratedProgram,
-  type MigratedSetting,
-  mergedNotes,
-  shellWord,
-} from './migrated-app.ts';
+import { type MigratedApp, type MigratedProgram, type MigratedSetting, mergedNotes } from './migrated-app.ts';
 
 export interface IniOptions {
   /** The application that paster serves; undefined: none. */

@@ -1,7 +1,12 @@
 /** How to make browsers and other clients trust the authority of `serve --https`. */
+import { shellWord } from '../../deploy/background/command-line.ts';
 import { printableLine } from '../../printable.ts';
 
-/** Lines for a person, shown when the authority is new. */
+/**
+ * Lines for a person, shown when the authority is new.
+ * @param authority the file with its certificate
+ * @param platform the system whose commands are shown
+ */
 export function trustLines(authority: string, platform: NodeJS.Platform = process.platform): string[] {
   const file = shellWord(authority);
   const commands =
@@ -17,9 +22,4 @@ export function trustLines(authority: string, platform: NodeJS.Platform = proces
     ...commands.map((command) => `    ${command}`),
     'Firefox: Settings, Certificates, Authorities, Import. Node: NODE_EXTRA_CA_CERTS. curl: --cacert.',
   ].map(printableLine);
-}
-
-/** A path as one word of a shell. */
-function shellWord(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
