@@ -236,7 +236,7 @@ function createHandle(address: string, port: number, type: 4 | 6 | -1, flags = 0
 
 function noHandles(): RunError {
   return new RunError('PASTER_NO_HANDLES', `Node ${process.version} cannot open a listening socket for workers`, {
-    hint: 'leave out "workers", or use Node 20, 22 or 24',
+    hint: 'leave out "workers", or use Node 20, 22, 24 or 26',
   });
 }
 

@@ -23,7 +23,7 @@ export function warnOfPollingSessions(app: App, workers: number, warn: (message:
     if (!isWarned && POLLING.test(req.url ?? '')) {
       isWarned = true;
       warn(
-        `Socket.IO polls, and the sessions of its clients are in one of ${workers} workers each: set sticky = true in the ` +
+        `Socket.IO polls, and only one of the ${workers} workers knows the session of a client: set sticky = true in the ` +
           "server's section, and use an adapter such as @socket.io/redis-adapter if clients send messages to each other",
       );
     }

@@ -29,7 +29,7 @@ export function inspectorAddress(text: string): TcpAddress {
     'PASTER_USAGE',
     `--inspect: anyone who can reach ${formatAddress(address)} could run any code here`,
     {
-      hint: 'listen on 127.0.0.1, and come from elsewhere by ssh -L 9229:127.0.0.1:9229 HOST',
+      hint: 'listen on 127.0.0.1, and connect from another machine through ssh -L 9229:127.0.0.1:9229 HOST',
     },
   );
 }

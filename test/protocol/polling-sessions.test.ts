@@ -23,5 +23,7 @@ test('warns only if Engine.IO is loaded, with several workers, and only once', (
   createRequire(join(directory, 'app.js'))('engine.io');
   expect(warnOfPollingSessions(app, 1, () => {})).toBe(app);
   expect(warningsFor(2, '/', '/socket.io/?EIO=4&transport=websocket')).toEqual([]);
-  expect(warningsFor(3, poll, poll)).toEqual([expect.stringContaining('in one of 3 workers each: set sticky = true')]);
+  expect(warningsFor(3, poll, poll)).toEqual([
+    expect.stringContaining('only one of the 3 workers knows the session of a client'),
+  ]);
 });

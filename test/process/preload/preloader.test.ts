@@ -236,7 +236,7 @@ test.each<readonly [name: string, look: () => unknown, change: () => Undo]>([
     ),
   ],
   [
-    'who is told of modules (tracing:module.import:start)',
+    'who observes the loading of modules (tracing:module.import:start)',
     nothing,
     () => {
       subscribe('tracing:module.import:start', nothing);
