@@ -13,7 +13,7 @@ export function requestHost({ headers }: IncomingMessage): string | undefined {
 
 // --- request id
 
-/** The header with the name of a request in logs and responses. */
+/** The header with the id of a request, which logs and responses show. */
 export const REQUEST_ID_HEADER = 'x-request-id';
 
 // The client chooses it, so it must not contain what has a meaning in a log, in HTML or in a terminal.
@@ -33,8 +33,8 @@ export function requestId(req: IncomingMessage): string {
 const WEIGHT = /^\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*$/i;
 
 /**
- * The type of `offered` that has the greatest weight in an Accept header (RFC 9110 section 12.5.1): of several, the one that is
- * named most specifically, then the first. The last one without a header, and if none is accepted.
+ * The type of `offered` that has the greatest weight in an Accept header (RFC 9110 section 12.5.1). If several have it, the header's
+ * most specific range decides, and then their order. Without a header, or if none is accepted, the last type of `offered`.
  */
 export function preferredType<T extends string>(header: string | undefined, offered: readonly [...T[], T]): T {
   const last = offered[offered.length - 1] as T;

@@ -50,6 +50,7 @@ function cannotOpen({ section, plan, fileLocation }: PlannedHandler, cause: unkn
 }
 
 // --- capture_console -------------------------------------------------------------------------------------------------
+
 type ConsoleMethods = Record<string, unknown>;
 
 let originals: ConsoleMethods | undefined;

@@ -1,6 +1,6 @@
 /**
- * The limits of CPU and memory that control groups set for this process. A limit holds for everything below its group, so
- * each group counts from the process's own up to the highest one that is mounted here. Version 1 has a hierarchy for each
+ * The limits of CPU and memory that control groups set for this process. A limit holds for everything below its group, so the
+ * limits of all groups apply, from the process's own up to the highest one that is mounted here. Version 1 has a hierarchy for each
  * controller, version 2 one for all of them, and a machine may use both at once. See cgroups(7).
  */
 import { readFileSync } from 'node:fs';

@@ -1,14 +1,14 @@
-/** Process groups: a program with all that it has started and not put into another group. */
+/** Process groups: a program and what it has started, except what it has put into another group. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorCode } from '../errors.ts';
 
 /** A killed process that has not ended by then waits for the system, and nothing can end it. */
 const MAX_KILL_MS = 2000;
-/** How long to wait before another look whether a group has ended: at first, and at most. A look may read every process's state. */
-const LOOK_MS = { first: 5, most: 200 };
+/** How long to wait before the next check whether a group has ended: at first, and at most. A check may read every process's state. */
+const POLL_MS = { first: 5, most: 200 };
 
-/** Sends a signal to all processes of a group, as far as there are some. */
+/** Sends a signal to all processes of a group, if there are any. */
 export function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-leader, signal);
@@ -32,7 +32,7 @@ function isGroupAlive(leader: number): boolean {
 /** Resolves when all processes of a group have ended, or after `limit` milliseconds. */
 export async function groupEnd(leader: number, limit = Number.POSITIVE_INFINITY): Promise<void> {
   const end = performance.now() + limit;
-  for (let pause = LOOK_MS.first; isGroupAlive(leader); pause = Math.min(2 * pause, LOOK_MS.most)) {
+  for (let pause = POLL_MS.first; isGroupAlive(leader); pause = Math.min(2 * pause, POLL_MS.most)) {
     if (performance.now() >= end) return;
     await sleep(pause);
   }

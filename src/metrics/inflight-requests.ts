@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SectionCounter } from './section-counter.ts';
 
-/** The process has one, as it has one meter, however many copies of paster it has loaded. */
+/** The property of a request for what the meter keeps of it. All copies of paster in a process use the same, as they share the meter. */
 export const INFLIGHT: unique symbol = Symbol.for('paster.inflight');
 
 /** A request that the meter counts. An object that filters put in front of it inherits the property as its prototype's. */
@@ -31,7 +31,7 @@ export class InflightRequest {
   }
 }
 
-/** Below this length the list is not swept. */
+/** A shorter list is not swept when a request is added. */
 const FEW = 16;
 /** How many responses `reaches` may look at for each call. */
 const LOOKS = 256;
@@ -98,7 +98,7 @@ export class InflightList {
     return this.#responses.slice(0, most).map((res, index) => ({ res, start: this.#starts[index] ?? 0 }));
   }
 
-  /** Looks at every request once or twice in all, so it allocates nothing. */
+  /** Removes the responses that have ended, in place. Looks at each response only once or twice before it is removed. */
   #sweep(): void {
     const responses = this.#responses;
     const starts = this.#starts;

@@ -35,7 +35,7 @@ export interface ProcessReport {
   readonly inFlightCount: number;
   /** Open connections. */
   readonly connections: number;
-  /** Open connections that an upgrade has taken over. */
+  /** Open connections that an HTTP upgrade has taken over, such as WebSockets. */
   readonly upgraded: number;
   /** Bytes. */
   readonly memory: {
@@ -51,7 +51,7 @@ export interface ProcessReport {
 /** One process of a server. */
 export interface WorkerStatus {
   readonly pid: number | undefined;
-  /** `ready`: it serves; `standby`: it waits for a reload. */
+  /** `standby`: a spare worker that waits; `booting`: it loads the application; `ready`: it serves. */
   readonly state: 'starting' | 'standby' | 'booting' | 'ready' | 'draining' | 'exited';
   /** The last report; undefined before the first. */
   readonly report: ProcessReport | undefined;
@@ -201,7 +201,7 @@ export interface ServerStatus {
 /** The status of the whole server; with the last ten minutes if `history` is true. */
 export type AskStatus = (options: { readonly history: boolean }) => Promise<ServerStatus>;
 
-/** What a server is, as opposed to how it is. */
+/** What a server serves, and where: this stays the same while it runs. */
 export interface ServerIdentity {
   /** URLs of the addresses that it listens on. */
   readonly listeners: readonly string[];

@@ -68,6 +68,7 @@ export function isLoopback(host: string): boolean {
 /** The address of a server that listens. */
 export function addressOfServer(server: Server): Address {
   const address = server.address();
+  // Node does not know the path of a Unix socket that it has inherited, such as FastCGI's on descriptor 0.
   if (address === null) return { kind: 'fd', fd: 0 };
   if (typeof address === 'string') return { kind: 'unix', path: address };
   return { kind: 'tcp', host: address.address, port: address.port };
@@ -75,7 +76,7 @@ export function addressOfServer(server: Server): Address {
 
 let serving: Address | undefined;
 
-/** Where this process serves the application, for a program that asks its own server; undefined before that is known. */
+/** Where this process serves the application, for a program that sends requests to its own server; undefined before that is known. */
 export function servingAddress(): Address | undefined {
   return serving;
 }

@@ -64,12 +64,12 @@ export async function holdSocket(address: Address, options: BindOptions = {}): P
 /** The same, but it does not listen yet: workers can start meanwhile. */
 export async function bindSocket(address: Address, options: BindOptions = {}): Promise<BoundSocket> {
   const backlog = options.backlog ?? DEFAULT_BACKLOG;
-  const locate = (error: unknown): never => {
+  const throwBindError = (error: unknown): never => {
     throw bindError(error, address);
   };
   const { inherited } = options;
-  const socket = inherited ? holdInherited(inherited) : await bindKind(address, backlog, options).catch(locate);
-  return { ...socket, listen: (elsewhere) => socket.listen(elsewhere).catch(locate) };
+  const socket = inherited ? holdInherited(inherited) : await bindKind(address, backlog, options).catch(throwBindError);
+  return { ...socket, listen: (elsewhere) => socket.listen(elsewhere).catch(throwBindError) };
 }
 
 async function bindKind(address: Address, backlog: number, options: BindOptions): Promise<BoundSocket> {

@@ -226,7 +226,7 @@ export class Service {
     return server.locateAddress(takesOptions ? error : withoutOptions(error));
   }
 
-  /** To be called when this process could serve: takes over from a predecessor. */
+  /** To be called when this process is ready to serve: takes over from a predecessor. */
   async takeOver(): Promise<void> {
     const { predecessor, place } = this.#resources;
     await predecessor?.handOver();

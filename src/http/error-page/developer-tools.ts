@@ -9,7 +9,7 @@ import type { EditorLinks } from './stack-html.ts';
 export interface DeveloperTools {
   /** Opens an editor. Absent for clients that may not open one. */
   readonly editor?: EditorLinks | undefined;
-  /** The path of the script that reloads the page, for a page that includes the script itself. */
+  /** Returns the path of the script that reloads the page, once: the caller includes the script, and it is not added to the response. */
   takeReloadScript?(): string | undefined;
 }
 

@@ -5,8 +5,8 @@ import type { OutgoingHttpHeader, ServerResponse } from 'node:http';
 export type HeaderPairs = [name: string, value: OutgoingHttpHeader | undefined][];
 
 /**
- * The parameters of `writeHead` for a response that may have headers already. Then Node takes no pairs, and before Node 22
- * only the last one of several values of a name in a list.
+ * The parameters of `writeHead`, with all values of a name in one array. If a response has headers already, Node accepts no pairs,
+ * and before Node 22 it keeps only the last value of a name that a list contains twice.
  */
 export function asUniqueNames(parameters: readonly unknown[]): readonly unknown[] {
   if (!parameters.some(Array.isArray)) return parameters;

@@ -151,7 +151,7 @@ interface Intercepted extends ServerResponse {
   [INTERCEPTOR]?: ResponseInterceptor;
 }
 
-/** Has `hooks` see what is called on `res` from now on. Only those methods are replaced that the hooks need. */
+/** Calls `hooks` for what is called on `res` from now on. Replaces only the methods that the hooks need. */
 export function interceptResponse(res: Intercepted, hooks: ResponseHooks): ResponseInterceptor {
   const interceptor = new ResponseInterceptor(res, hooks);
   const needsHead = hooks.onHead !== undefined || hooks.onHeadMethod !== undefined;

@@ -1,4 +1,4 @@
-/** Writes records to standard output and standard error, so that they can be told from what the application prints. */
+/** Writes records to standard output and standard error, and lets others observe what the application prints there. */
 
 export type ConsoleStream = 'stdout' | 'stderr';
 

@@ -1,7 +1,7 @@
 /**
  * Rotates log files by size or age, with the names that Python gives. Several processes may write to one file: the first
- * one that notices renames it, under a lock file; the others see that the name means another file now and open that. No
- * process waits for a lock: it writes to the old file, and checks again with the next lines.
+ * one that notices renames it, under a lock file; the others see that the name means another file now and open that. A
+ * process that does not get the lock does not wait: it writes to the old file, and checks again with the next lines.
  */
 import {
   closeSync,

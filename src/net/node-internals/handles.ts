@@ -50,8 +50,11 @@ export const canReplacePeer = testOnce('handle', () => {
 
 /** Makes TLS on a connection have another peer than the one that it came from. */
 export function replacePeer(socket: Socket, peer: object): void {
-  // Returns 0, which means that there was no error.
-  const getpeername = (out: object): number => Number(!Object.assign(out, peer));
+  const getpeername = (out: object): number => {
+    Object.assign(out, peer);
+    // No error.
+    return 0;
+  };
   Object.assign(handleOf(socket) ?? {}, { getpeername });
 }
 

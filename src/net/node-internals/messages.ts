@@ -134,7 +134,7 @@ function isNodes(method: unknown, privateName: string): boolean {
 }
 
 /**
- * Whether a response lets its head be made. Tested: `end` calls `_storeHeader` with the status line and knows the length, the
+ * Whether paster can make the head of a response. Tested: `end` calls `_storeHeader` with the status line and knows the length, the
  * head precedes the body, and `_finish` follows. Where a library has replaced `end` or `writeHead`, only their parts are
  * looked for, since the library must not see this response.
  */

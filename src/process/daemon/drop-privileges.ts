@@ -56,8 +56,8 @@ const PERSONAL = [
 ];
 
 /**
- * Sets the variables that `su` and systemd set for a user. Not before the change: Node looks for modules in HOME, and that
- * user controls its content.
+ * Sets the variables that `su` and systemd set for a user. To be called after the change: Node looks for modules in HOME, and the
+ * user controls what is there.
  */
 function setUserVariables({ name, home = '/', shell = '/bin/sh' }: User): void {
   const { env } = process;

@@ -1,6 +1,6 @@
 /**
- * `--log-file`: sends the standard output and error of a process to a file, and after a USR1 to the file that has the name
- * then. Runs in the supervisor, in its workers, and in a process that serves alone.
+ * `--log-file`: sends the standard output and error of a process to a file. After a USR1, opens the file of this name again, so
+ * that the old one can be rotated. Runs in the supervisor, in its workers, and in a process that serves alone.
  *
  * Node has no `dup2`, so the descriptors 1 and 2 stay the same; only `process.stdout` and `process.stderr` follow. A library
  * that writes to descriptor 1 by number keeps writing to the file that the process was started with, until the process is

@@ -1,11 +1,11 @@
 /**
  * A package that another package imports only when the application calls it, such as the adapter of a framework:
  *
- *     const db = orm();            // app.js; `orm` now imports adapter.js, the entry
+ *     const db = orm();            // app.js; this call imports adapter.js
  *     import driver from 'driver'  // adapter.js
  *
- * A spare worker imports `driver` ahead, but not the entry. When the application has loaded, Node has reported the entry if it is
- * still needed. It would report nothing about a module that was imported ahead.
+ * adapter.js is called the entry. A spare worker imports `driver` ahead, but not the entry: Node reports a module when it is first
+ * imported, so the report of the entry, while the application loads, shows that the application still needs `driver`.
  */
 import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
@@ -21,17 +21,18 @@ export interface WorkerModules {
 }
 
 export class DeferredImport {
-  /** Undefined: there is none whose imports may be imported ahead. */
+  /** The module whose imports are imported ahead; undefined: there is none. */
   entry: LoadedModule | undefined;
-  /** What Node has reported after the entry when nothing had been imported ahead; undefined: nothing. */
+  /** The module that Node reports after the entry in a cold start; undefined: there is none. */
   follower: string | undefined;
-  /** The entry that a worker did not import in its place, although what it imports was imported ahead. */
+  /** The entry that the last worker did not import first, although its imports had been imported ahead. */
   #missed: string | undefined;
-  /** Entries that cold starts import, and other workers do not. */
+  /** Entries that a cold start imported again after such a worker: their imports are no longer imported ahead. */
   readonly #uncertain = new Set<string>();
 
   /**
-   * A version is ready whose worker has loaded these modules.
+   * To be called when a version is ready.
+   * @param reports the modules that its worker has loaded
    * @param directories of packages that the worker has imported ahead; undefined: it has started cold
    */
   loaded(reports: WorkerModules, directories: ReadonlySet<string> | undefined): void {
@@ -53,7 +54,7 @@ export class DeferredImport {
     this.entry = isOther && !this.#uncertain.has(entry.file) ? entry : undefined;
   }
 
-  /** Whether a worker that has imported a unit of it ahead has imported the entry since, and first. */
+  /** Whether a worker that had imported a unit ahead has then imported the unit's entry, before other packages. */
   isConfirmed({ deferredBy }: Unit, reports: WorkerModules): boolean {
     const isFirst = lateModules(reports)[0]?.file === deferredBy;
     if (!isFirst) this.#missed = deferredBy;

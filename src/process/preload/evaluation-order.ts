@@ -20,7 +20,7 @@ export class EvaluationOrder {
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
   readonly #entries = new PackageEntries();
 
-  /** @param given as for a walk, without what this class finds out */
+  /** @param given the options of a walk, except those that this class provides */
   units(
     given: Pick<WalkOptions, 'loads' | 'packages' | 'isLoaded'>,
     { entry, follower }: Pick<DeferredImport, 'entry' | 'follower'> = { entry: undefined, follower: undefined },
@@ -45,7 +45,7 @@ export class EvaluationOrder {
       else if (!walk.hasOwn) walk.addPackage(each, file);
       else {
         walk.visitConditional(file);
-        // Own modules after it find what it has changed.
+        // The package may have changed what the own modules after it find.
         if (isLate && isFirstLate && isExistingFile(file)) break;
       }
       if (isLate) isFirstLate = false;

@@ -47,7 +47,7 @@ function knownExtent(packageName: string, isFirst: boolean): Extent | undefined 
 export interface LeftOutSettings {
   /** Packages that are never imported ahead, by name. */
   readonly leaveOut: readonly string[];
-  /** Files are watched: spare workers read the configuration before they import packages, which may set variables then. */
+  /** Files are watched: spare workers read the configuration first, so a package such as dotenv may set variables when it is imported. */
   readonly isReload: boolean;
 }
 
@@ -58,7 +58,7 @@ interface Exclusion {
 
 export class LeftOutPackages {
   readonly #log: Logger;
-  /** What turned out when packages were imported ahead, by file. */
+  /** What imports in spare workers have shown, by file of the package. */
   readonly #found = new Map<string, Exclusion>();
   readonly #writtenVariables = new Set<string>();
   /** What the application changes while it is loaded: only packages that come before its code are imported ahead. */

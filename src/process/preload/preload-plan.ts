@@ -73,13 +73,13 @@ export class PreloadPlan {
   #loads: LoadOrder = NOTHING;
   /** Files of packages that were loaded before a version was ready. */
   readonly #packages = new Map<string, LoadedModule>();
-  /** Their state, and that of what changes when packages are installed, at the last look. */
+  /** Their state, and that of what changes when packages are installed, at the last check. */
   #states: FileStates | undefined;
   readonly #deferred = new DeferredImport();
   readonly #leftOut: LeftOutPackages;
   /** The first units that were imported ahead and have left nothing running, by file. */
   #observed: string[] = [];
-  /** The configuration has changed since a version was ready. */
+  /** The configuration has changed since the last version was ready. */
   #isConfigurationNew = false;
 
   constructor(log: Logger) {
@@ -101,7 +101,7 @@ export class PreloadPlan {
     this.#settings = hook ? undefined : settings;
   }
 
-  /** A version is ready whose worker has loaded these modules. @param prepared undefined: nothing was imported ahead */
+  /** To be called when a version is ready. @param reports what its worker has loaded @param prepared undefined: it has imported nothing ahead */
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
     this.#isConfigurationNew = false;
     if (prepared) this.#leftOut.clearSuspicion();

@@ -1,4 +1,4 @@
-/** Standard output and error may be on a full disk, a closed terminal, or a pipe that is not read any more. */
+/** Lets a process survive when its output cannot be written: to a full disk, a closed terminal, or a pipe that is not read any more. */
 import { errorCode, errorMessage } from '../../errors.ts';
 
 /** Milliseconds between attempts to write to a stream that failed. */

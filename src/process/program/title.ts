@@ -28,7 +28,7 @@ export class WorkerTitles<Worker extends Titled> {
   readonly #slots: readonly { readonly worker: Worker | undefined }[];
   #pending: NodeJS.Immediate | undefined;
 
-  /** @param slots the current ones, at any time @param role what a worker is called */
+  /** @param slots the pool's own list, which changes @param role what a worker is called */
   constructor(served: string | undefined, slots: readonly { readonly worker: Worker | undefined }[], role = 'worker') {
     this.#served = served;
     this.#role = role;

@@ -1,6 +1,6 @@
 /**
- * The spare workers of a pool: started and warm, with nothing of the application loaded. With a plan, they import the
- * packages of the application ahead.
+ * The spare workers of a pool: started, with nothing of the application's own code loaded. With a plan, they import its packages
+ * ahead. A worker whose packages turn out to be others, or in another order, than the application now needs is rejected.
  */
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
@@ -35,7 +35,7 @@ export class Spares<Boot> {
   readonly #prepared = new WeakMap<WorkerHandle<Boot>, Prepared>();
   /** Workers whose imported packages turned out not to fit the application. The reason has been logged. */
   readonly #rejected = new WeakSet<WorkerHandle<Boot>>();
-  /** Called when one of them has imported all that it can, or has nothing to import. */
+  /** Called once, when a spare worker has imported all its packages, or has none to import. */
   readonly #readyListeners = new Set<(prepared: Prepared | undefined) => void>();
 
   #isPageOpen = false;
@@ -44,7 +44,7 @@ export class Spares<Boot> {
     this.#options = options;
   }
 
-  /** Starts as many as there should be. */
+  /** Starts spare workers until there are as many as there should be. */
   warm(): void {
     while (this.#workers.length < this.#options.count()) {
       const worker = this.#options.spawn();
@@ -88,7 +88,7 @@ export class Spares<Boot> {
     return new Promise((resolve) => this.#readyListeners.add(resolve));
   }
 
-  /** @param isCold a worker that has imported nothing ahead */
+  /** Takes a spare worker that can be used; undefined: there is none. @param isCold only one that has imported nothing ahead */
   take(isCold: boolean): WorkerHandle<Boot> | undefined {
     for (const worker of [...this.#workers]) {
       if (isCold && this.isPrepared(worker)) continue;
@@ -103,8 +103,8 @@ export class Spares<Boot> {
   }
 
   /**
-   * Kills a worker whose imported packages are not those of the version on disk. If they are, and the application cannot change
-   * that while it loads, the worker need not ask whether it may serve.
+   * Kills a worker whose imported packages are not those of the version on disk. Otherwise, if loading the application cannot change
+   * that, lets the worker serve without asking.
    */
   examine(worker: WorkerHandle<Boot>): void {
     const { plan } = this.#options;

@@ -29,11 +29,11 @@ export interface SupervisorSettings<Boot> {
   readonly boot: Boot;
   /** Closed when they are no longer needed, at the latest by `stop`. */
   readonly sockets: readonly HeldSocket[];
-  /** With `automatic` or `scaling`, the most of them. */
+  /** How many there are; with `automatic` or `scaling`, at most. */
   readonly workers: number;
   /** Present: the number follows the load, from `minimum` to `workers`. */
   readonly scaling?: ScalingRange | undefined;
-  /** Present: as many workers as fit into `memoryLimit`, up to `workers`. It says why there are not more if all of these fit. */
+  /** Present: as many workers as fit into `memoryLimit`, up to `workers`. If all fit, this is why there are not more. */
   readonly automatic?: AutomaticNumber | undefined;
   /** What this process and its workers may use together. */
   readonly memoryLimit?: MemoryLimit | undefined;
@@ -61,7 +61,7 @@ export interface SupervisorSettings<Boot> {
   readonly preload?: PreloadSettings | undefined;
 }
 
-/** Those, and what stays as it is until the supervisor ends. */
+/** The settings, and what no reload changes. */
 export interface SupervisorOptions<Boot> extends SupervisorSettings<Boot> {
   /** The worker's script; it calls `runWorker`. */
   readonly entry: string;
@@ -78,7 +78,7 @@ export interface SupervisorOptions<Boot> extends SupervisorSettings<Boot> {
   readonly reload?: ReloadOptions | undefined;
   /** Called with the error of a version that does not load after a change of files. Default: it is logged. */
   readonly onFailure?: ((error: unknown) => void) | undefined;
-  /** Adds what to do about it to the error of a new version that does not start beside the old one. Default: nothing. */
+  /** Adds a hint to the error of a new version that does not start beside the old one. Default: it stays as it is. */
   readonly explainFailure?: ((error: unknown) => unknown) | undefined;
   /** Extra text for the log line that reports a worker's death. Default: none. */
   readonly describeDeath?: ((worker: DeadWorker, exit: Exit) => string) | undefined;
@@ -99,7 +99,9 @@ export interface SupervisorOptions<Boot> extends SupervisorSettings<Boot> {
 /** Holds one worker at a time. */
 export interface Slot<Boot> {
   worker: WorkerHandle<Boot> | undefined;
+  /** How many workers in a row have died in it soon, or have failed to start. */
   deaths: number;
+  /** Whether the pool has given it up: no other worker is started for it. */
   removed: boolean;
 }
 
@@ -153,7 +155,7 @@ export interface PoolOptions<Boot> {
   readonly reload: boolean;
   /** Which packages spare workers import ahead; undefined: none. */
   readonly preload: PreloadPlan | undefined;
-  /** Gets files, and when the worker began to load. */
+  /** Gets files to watch, and when the worker began to load. */
   readonly onWatch: (files: readonly string[], loaded: number) => void;
   /** The same for files that configure the application. */
   readonly onConfiguration: (files: readonly string[], loaded: number) => void;

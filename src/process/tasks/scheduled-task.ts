@@ -187,6 +187,7 @@ export class ScheduledTask<Boot> {
     }
   }
 
+  /** Begins a run, after a random delay if the section has a jitter. */
   #beginAfterJitter(due: Date): void {
     const { jitter } = this.#definition;
     if (jitter === 0) {

@@ -1,6 +1,6 @@
 /**
  * What passes between a server and its successor, which may run in another Node and be another version of paster. A change that
- * an earlier version does not understand takes another number of the protocol.
+ * an earlier version does not understand needs a new protocol number.
  */
 import type { TaskRun } from '../../metrics/server-status.ts';
 import type { InheritedListener } from '../../net/inherited-sockets.ts';
@@ -31,7 +31,7 @@ export type ToSuccessor =
   /** The response to `ready`. */
   | {
       readonly paster: 'take-over';
-      /** Until when tasks that were due have begun, in milliseconds. Earlier versions do not say it. */
+      /** Until when tasks that were due have begun, in milliseconds. Earlier versions do not send it. */
       readonly tasksBegunUntil?: number;
     }
   /** How the last run of a task went, for its status. Earlier versions neither send nor read it. */
@@ -39,5 +39,5 @@ export type ToSuccessor =
 
 export type FromSuccessor =
   | ConnectionMessage
-  /** It could serve. Workers accept connections already. */
+  /** The new process can take over: it has loaded everything, and its workers accept connections already. */
   | { readonly paster: 'ready'; readonly version: string; readonly node: string };

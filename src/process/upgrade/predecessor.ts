@@ -56,8 +56,8 @@ export class Predecessor {
   }
 
   /**
-   * Tells the predecessor that this process could serve. Resolves when this process may take over; its report that it listens then
-   * tells the predecessor that it has.
+   * Tells the predecessor that this process is ready. Resolves when this process may take over. That it has taken over, the
+   * predecessor learns from its report that it listens.
    * @throws RunError if the predecessor has ended
    */
   async handOver(): Promise<void> {

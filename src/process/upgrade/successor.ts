@@ -1,4 +1,4 @@
-/** The process that takes over from this server: starts it, waits until it could serve, and passes it the connections that clients keep. */
+/** The process that takes over from this server: starts it, waits until it is ready, and passes it the connections that clients keep. */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { asError, RunError } from '../../errors.ts';
@@ -104,7 +104,7 @@ export class Successor {
   }
 
   /**
-   * Resolves when it could serve.
+   * Resolves when it is ready to take over.
    * @param limit seconds; 0: any time
    * @throws its own error, or RunError if it ends or takes longer
    */

@@ -24,8 +24,8 @@ const MAX_LOOK_MS = 1;
  */
 const ALLOWANCE_MS = 40;
 const ALLOWANCE_PART = 0.05;
-/** Over about how many connections the share of short-lived ones is computed. */
-const MEMORY = 16;
+/** About how many of the last connections decide whether connections are short-lived. */
+const RECENT = 16;
 /** After a pause of this length, earlier connections say nothing about those that come now. */
 const FORGET_MS = 250;
 /** How often a worker that refuses requests checks whether it still has to. */
@@ -37,11 +37,14 @@ export class ConnectionShare {
   readonly #sleeper = new Int32Array(new SharedArrayBuffer(4));
   #connections = 0;
   #taken = 0;
+  /** The last entry that was written. */
   #written = -1;
   #isOpen = false;
+  /** Recent connections that were accepted and that have ended. Both are halved again and again, so earlier ones count less. */
   #accepted = 0;
-  #acceptedAt = 0;
   #ended = 0;
+  #acceptedAt = 0;
+  /** Milliseconds that this worker may still wait. */
   #allowance = ALLOWANCE_MS;
   #waitedAt = 0;
   readonly #isBusy: () => boolean;
@@ -86,7 +89,7 @@ export class ConnectionShare {
       this.#ended = 0;
     }
     this.#acceptedAt = now;
-    if (++this.#accepted > MEMORY) {
+    if (++this.#accepted > RECENT) {
       this.#accepted /= 2;
       this.#ended /= 2;
     }
@@ -112,7 +115,7 @@ export class ConnectionShare {
     if (this.#connections === 0 || !this.#isShortLived()) this.#write();
   }
 
-  /** Short-lived connections spread by themselves, so writing their number would only cost time. */
+  /** Whether most recent connections have ended already. Such connections spread by themselves, so writing their number would only cost time. */
   #isShortLived(): boolean {
     return this.#ended * 2 > this.#accepted;
   }

@@ -203,7 +203,7 @@ export class SupervisorChannel<Boot> {
     }
   }
 
-  /** Whether there is an order that needs this worker at once. */
+  /** Whether there is an order that must not wait until this worker has prepared itself. */
   get hasUrgentOrder(): boolean {
     return this.#orders.some(({ paster }) => paster !== 'preload');
   }

@@ -1,6 +1,6 @@
 /**
  * Replaces the process of a server by another one that may run in another Node, be another version of paster and have another
- * configuration. The new process inherits the sockets and loads everything. When it could serve, it takes over, and this
+ * configuration. The new process inherits the sockets and loads everything. When it is ready, it takes over, and this
  * process finishes its requests, hands over the connections that clients keep, and ends. If the new process fails, this one goes on.
  */
 import { existsSync } from 'node:fs';

@@ -27,7 +27,7 @@ const ALWAYS_LOADED = [
 /** Loading these prints a warning, or they are parts of other modules. */
 const NOT_LOADED = /^(?:_|punycode$|sys$|wasi$)/;
 
-/** Properties that change by themselves, or that others observe: Node and paster's gateway set them. */
+/** Properties that Node or paster's gateway sets, and `process.env`, which another module observes. */
 const CHANGES_BY_ITSELF = new Set([
   'process.exitCode',
   'process._exiting',
@@ -250,7 +250,7 @@ function isPlain(value: unknown): boolean {
   return prototype === null || prototype === Object.prototype;
 }
 
-/** Without accessors, which may do something, and symbols. */
+/** The properties that have a value and a name. Accessors are left out, because they may have side effects. */
 function dataProperties(object: object): [name: string, value: unknown][] {
   return Object.entries(Object.getOwnPropertyDescriptors(object)).flatMap(([name, { value }]) =>
     value === undefined ? [] : [[name, value] as [string, unknown]],

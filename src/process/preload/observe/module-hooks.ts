@@ -31,7 +31,8 @@ export class ModuleHooks {
     }
     this.#functions.replace(diagnostics.Channel.prototype as unknown as Functions, 'subscribe', (_args, channel) => {
       const { name } = channel as diagnostics.Channel;
-      if (/^tracing:module\./.test(String(name))) this.registered ??= `who observes the loading of modules (${String(name)})`;
+      if (/^tracing:module\./.test(String(name)))
+        this.registered ??= `who observes the loading of modules (${String(name)})`;
     });
     syncBuiltinESMExports();
   }

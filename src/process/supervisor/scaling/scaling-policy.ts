@@ -25,14 +25,14 @@ const TARGET = 0.5;
 /** More workers start when the existing ones are busier than this on average. */
 const HIGH = 0.75;
 /** More workers start only if this many checks in a row have found the workers busy. A short burst is over sooner. */
-const BUSY_LOOKS = 3;
+const BUSY_CHECKS = 3;
 /** The shortest time between the ends of two workers. */
 const SHRINK_PAUSE_MS = 1000;
 
 export class ScalingPolicy {
   readonly limits: ScalingLimits;
   /** How many checks in a row have found too few workers. */
-  #busyLooks = 0;
+  #busyChecks = 0;
   /** The element at index n is the time at which n + 1 workers were last needed. */
   readonly #neededAt: number[] = [];
   #shrunkAt: number;
@@ -61,9 +61,9 @@ export class ScalingPolicy {
     this.#note(Math.max(minimum, needed + mostSpare), now);
     const least = Math.max(minimum, Math.min(maximum, needed + leastSpare));
     const isBusy = isActive && sum / size > HIGH;
-    this.#busyLooks = size < maximum && (isBusy || (leastSpare > 0 && size < least)) ? this.#busyLooks + 1 : 0;
-    if (this.#busyLooks >= BUSY_LOOKS) {
-      this.#busyLooks = 0;
+    this.#busyChecks = size < maximum && (isBusy || (leastSpare > 0 && size < least)) ? this.#busyChecks + 1 : 0;
+    if (this.#busyChecks >= BUSY_CHECKS) {
+      this.#busyChecks = 0;
       const count = Math.min(maximum, Math.max(size + 1, least));
       this.#note(count, now);
       return { count, reason: isBusy ? busyText(sum / size) : `minSpare = ${leastSpare}` };

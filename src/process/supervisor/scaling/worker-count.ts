@@ -17,7 +17,7 @@ export interface CountOwner<Boot> {
   readonly otherProcesses: (() => OtherProcesses) | undefined;
   /** Replaces a worker that has grown too large. */
   readonly replace: (worker: WorkerHandle<Boot>, reason: string) => void;
-  /** Runs an action while no worker is replaced on request; not if the supervisor stops. */
+  /** Runs an action when no other one that starts workers is running; never if the supervisor is stopping. */
   readonly inTurn: (action: () => Promise<void>) => Promise<void>;
   readonly log: Logger;
 }

@@ -18,7 +18,7 @@ import { type ScalingChange, type ScalingLimits, ScalingPolicy } from './scaling
 export interface ScalingOwner<Boot> {
   readonly pool: Pool<Boot>;
   readonly log: Logger;
-  /** Runs an action while no worker is replaced on request; not if the supervisor stops. */
+  /** Runs an action when no other one that starts workers is running; never if the supervisor is stopping. */
   readonly inTurn: (action: () => Promise<void>) => Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export class WorkerScaler<Boot> {
   #isChanging = false;
   #failures = 0;
   #retryAt = 0;
-  #lookedAt = 0;
+  #checkedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   /** Each stops waiting for a connection on one socket. */
   #waits: (() => void)[] = [];
@@ -60,8 +60,8 @@ export class WorkerScaler<Boot> {
 
   #watch(): void {
     clearInterval(this.#timer);
-    this.#lookedAt = performance.now();
-    this.#timer = setInterval(() => this.#look(), LOAD_MS);
+    this.#checkedAt = performance.now();
+    this.#timer = setInterval(() => this.#check(), LOAD_MS);
     this.#timer.unref();
   }
 
@@ -87,18 +87,18 @@ export class WorkerScaler<Boot> {
     return { wanted: this.#owner.pool.size, minimum, maximum, isFixed: this.#isFixed };
   }
 
-  #look(): void {
+  #check(): void {
     const { pool } = this.#owner;
     const now = performance.now();
     // If this process was blocked too, silence says nothing.
-    const wasBlocked = now - this.#lookedAt > 5 * LOAD_MS;
-    this.#lookedAt = now;
+    const wasBlocked = now - this.#checkedAt > 5 * LOAD_MS;
+    this.#checkedAt = now;
     const policy = this.#policy;
     if (!policy || wasBlocked || this.#isChanging || this.#isFixed) return;
     const loads = pool.workers.flatMap((worker) => loadOf(worker) ?? []);
     // One that starts, or starts again after a crash, has to be measured before another one may follow.
     if (loads.length === 0 || loads.length < pool.size) return;
-    this.#spread.look(pool.workers, now);
+    this.#spread.check(pool.workers, now);
     const change = policy.decide(loads, now);
     if (!change || (change.count > pool.size && now < this.#retryAt)) return;
     this.#isChanging = true;
@@ -162,7 +162,7 @@ export class WorkerScaler<Boot> {
 
   #waitForConnection(): void {
     this.#endWaits();
-    // Nothing is looked at meanwhile: an idle server takes no processor time.
+    // No checks meanwhile: an idle server takes no processor time.
     clearInterval(this.#timer);
     const wake = () => this.#wake();
     this.#waits = this.#owner.pool.settings.sockets.map((socket) => socket.whenConnectionWaits(wake));
@@ -196,8 +196,8 @@ function loadOf<Boot>(worker: WorkerHandle<Boot>): Load | undefined {
 /** Loads that differ by this much are uneven, if one worker is as busy as `BUSY`. */
 const UNEVEN = 0.4;
 const BUSY = 0.75;
-/** Connections move after this many looks in a row at which loads are uneven. */
-const UNEVEN_LOOKS = 5;
+/** Connections move after this many checks in a row that have found uneven loads. */
+const UNEVEN_CHECKS = 5;
 /** Time for a move to show its effect before the next one. Connections that have not moved by then stay: the load may have changed. */
 const PAUSE_MS = 2000;
 
@@ -206,21 +206,21 @@ const PAUSE_MS = 2000;
  * without this a worker that starts under load would get new connections only.
  */
 class ConnectionSpread {
-  #unevenLooks = 0;
+  #unevenChecks = 0;
   #spreadAt = Number.NEGATIVE_INFINITY;
 
   /** To be called at short intervals. */
-  look<Boot>(workers: readonly WorkerHandle<Boot>[], now: number): void {
+  check<Boot>(workers: readonly WorkerHandle<Boot>[], now: number): void {
     const utilizations = workers.map(({ load }) => load?.utilization ?? 0);
     const busiest = Math.max(...utilizations);
     const isUneven = busiest >= BUSY && busiest - Math.min(...utilizations) >= UNEVEN;
-    this.#unevenLooks = isUneven ? this.#unevenLooks + 1 : 0;
-    if (this.#unevenLooks >= UNEVEN_LOOKS && now - this.#spreadAt >= PAUSE_MS) this.spread(workers, now);
+    this.#unevenChecks = isUneven ? this.#unevenChecks + 1 : 0;
+    if (this.#unevenChecks >= UNEVEN_CHECKS && now - this.#spreadAt >= PAUSE_MS) this.spread(workers, now);
   }
 
   /** Each worker with more than the average gives up what it has beyond that. */
   spread<Boot>(workers: readonly WorkerHandle<Boot>[], now: number): void {
-    this.#unevenLooks = 0;
+    this.#unevenChecks = 0;
     this.#spreadAt = now;
     const connections = workers.map(({ load }) => load?.connections ?? 0);
     const average = Math.ceil(connections.reduce((sum, count) => sum + count, 0) / workers.length);

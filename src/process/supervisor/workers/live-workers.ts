@@ -1,4 +1,4 @@
-/** Every live process of a pool, in a slot or not: those that wait, start, serve and drain, and what all so far have counted. */
+/** All live workers of a pool, in a slot or not: spare, starting, serving and draining ones. Adds up what they and their predecessors have counted. */
 import { addCounts, type Counts, NO_COUNTS } from '../../../metrics/counts.ts';
 import type { ProcessReport, WorkerStatus } from '../../../metrics/server-status.ts';
 import { isDoneWithin } from '../../../timer.ts';
