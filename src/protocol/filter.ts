@@ -43,7 +43,7 @@ export async function applyFilter(filter: Filter, app: App): Promise<App> {
   return whole;
 }
 
-/** What `applyFilter` has made: the innermost filter has already seen to its application. */
+/** Applications that `applyFilter` has made: `behindFilter` has already wrapped the innermost one. */
 const FILTERED = new WeakSet<App>();
 
 /** The application as a filter calls it: it may pass a list to `writeHead`, whatever headers the filter has set. */

@@ -1,4 +1,4 @@
-/** Which sockets belong to which of several servers that are served together. */
+/** Which of several servers, that are served together, each socket belongs to. */
 import { resolve } from 'node:path';
 import type { NamedServer, NamedServers } from '../deploy/server/server-group.ts';
 import { ConfigError } from '../errors.ts';

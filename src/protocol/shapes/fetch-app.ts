@@ -13,7 +13,7 @@ import { describeValue, type FetchHandler, has, isObjectOrFunction } from './des
 /** Hono sets this header when it has written the response to `outgoing` itself. */
 const ALREADY_SENT = 'x-hono-already-sent';
 
-/** Upgrades that refuse what the application does not describe for crossws. Beside them, another application's upgrade counts. */
+/** Upgrades that refuse what the application does not describe for crossws. A filter with such an upgrade gets that of the inner application. */
 const REFUSING = new WeakSet<NonNullable<App['upgrade']>>();
 
 /** Whether an application has an upgrade only to refuse, as those with `fetch` have. */

@@ -8,7 +8,7 @@ import { has, isObjectOrFunction } from './describe.ts';
 
 type Fail = (error: unknown) => void;
 
-/** The requests of one application. */
+/** Hands the errors of an application's requests to the filter, by the promise that `during` returns. */
 class Failures {
   readonly #callers = new WeakMap<IncomingMessage, Fail>();
 

@@ -73,7 +73,7 @@ export async function loadEcosystem(file: string): Promise<unknown> {
   const thrown = Object.assign(error.name === 'SyntaxError' ? new SyntaxError() : new Error(), error);
   const place = await placeOfError(thrown, file);
   throw new ConfigError('PASTER_MIGRATE', `cannot evaluate the file: ${firstLine(error.message)}`, {
-    // An error of what evaluates it has none in a file.
+    // An error in EVALUATE itself has no place in a file.
     location: place !== undefined && !place.file.includes('[eval') ? place : { file, line: 1, column: 1 },
     cause: thrown,
   });

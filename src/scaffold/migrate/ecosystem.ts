@@ -97,12 +97,12 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const { program, envFiles } = withEnvFiles(served.program, cwd, variables);
   const times = scheduleOf(app, file);
   const endsItself = app['autorestart'] === false;
-  const listens = listening(program);
+  const listenKind = listening(program);
   const isServer =
     program.file !== undefined &&
     !endsItself &&
-    (listens === 'yes' || (!['no', 'other'].includes(listens) && mayServe));
-  const instances = listens === 'other' ? onlyOne(app) : instancesOf(app, isServer);
+    (listenKind === 'yes' || (!['no', 'other'].includes(listenKind) && mayServe));
+  const instances = listenKind === 'other' ? onlyOne(app) : instancesOf(app, isServer);
   const { command = [] } = program;
   const isPartOfPm2 = script === 'serve';
   const notes = [
@@ -113,7 +113,7 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     ...served.notes,
     ...(isPartOfPm2 ? [PM2_SERVE] : []),
     ...missingNotes(program, cwd),
-    ...(program.file !== undefined && listens === 'no' && !endsItself && mayServe
+    ...(program.file !== undefined && listenKind === 'no' && !endsItself && mayServe
       ? [
           `a background process, because its code does not call listen(); if it serves HTTP, run create --from with web=${name}`,
         ]
@@ -129,8 +129,8 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     isServer,
     listens:
       isServer ||
-      listens === 'websocket' ||
-      listens === 'other' ||
+      listenKind === 'websocket' ||
+      listenKind === 'other' ||
       (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
     stopSignal: stopSignalOf(command, cwd),
     instances: instances.count,
@@ -196,7 +196,7 @@ function programOf(app: Fields, script: string, cwd: string, file: string): Migr
   const interpreter = textOf(app['exec_interpreter']);
   // pm2 gives such a script to bash.
   if (/\s/.test(script.trim())) return programOfLine(script, cwd, 'bash');
-  // Those on this machine are programs of Node too.
+  // A package manager by its path on this machine.
   if (/^\/.*\/(?:npm|pnpm|yarn)$/.test(script)) return programOfWords([basename(script), ...args], cwd, 'bash');
   const path = resolve(cwd, script);
   const source = readableText(path);
@@ -290,7 +290,7 @@ function notesOf(app: Fields, variables: Variables): string[] {
   return notes;
 }
 
-/** Otherwise the INI file would lack the limit, and nothing would say so. */
+/** Notes for limits that cannot be read: the INI file lacks them, and the user must learn that. */
 function limitNotes(app: Fields): string[] {
   const limits = [
     { key: 'max_memory_restart', read: mebibytesOf, expected: 'a size such as 300M, at most 1024G' },

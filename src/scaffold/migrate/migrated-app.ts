@@ -84,7 +84,8 @@ const ENV_FILE = /^--env-file(-if-exists)?[= ](.+)$/;
 const DOTENV = /^(?:-r|--require|--import)[= ]dotenv\/config$/;
 
 /**
- * Files of variables that options of Node read, which NODE_OPTIONS cannot contain or which would look for a package in another directory.
+ * Takes the options that read files of variables out of a program: `--env-file`, which NODE_OPTIONS cannot contain, and dotenv, which
+ * workers would look for in another directory.
  * @returns the program without these options, and the files as absolute paths
  */
 export function withEnvFiles(

@@ -36,8 +36,8 @@ export function readProcfile(file: string): Procfile {
     const cwd = started.cwd ?? directory;
     const variables = { ...started.variables, PORT: String(port) };
     const { program, envFiles: optionFiles } = withEnvFiles(started, cwd, variables);
-    const listens = listening(program);
-    const isServer = name === 'web' && program.file !== undefined && listens !== 'other';
+    const listenKind = listening(program);
+    const isServer = name === 'web' && program.file !== undefined && listenKind !== 'other';
     return {
       name,
       program,
@@ -46,7 +46,7 @@ export function readProcfile(file: string): Procfile {
       envFiles: [...new Set([...envFiles, ...optionFiles])],
       port,
       isServer,
-      listens: name === 'web' || ['yes', 'websocket', 'other'].includes(listens) || opensPort(program.command ?? []),
+      listens: name === 'web' || ['yes', 'websocket', 'other'].includes(listenKind) || opensPort(program.command ?? []),
       stopSignal: undefined,
       instances: 1,
       schedule: undefined,
@@ -60,7 +60,7 @@ export function readProcfile(file: string): Procfile {
         ...(name === 'release' ? ['run it before paster control CONFIG reload'] : []),
         ...(name === 'web' && !isServer
           ? [
-              listens === 'other'
+              listenKind === 'other'
                 ? 'paster serves HTTP; this one opens its port by itself, for another protocol'
                 : `paster serves programs of Node; this one listens on port ${port} by itself`,
             ]

@@ -80,7 +80,7 @@ export class BrowserReload {
     });
   }
 
-  /** Sends the pages to the next worker, and ends the streams, so that they keep no worker from ending. */
+  /** Tells the pages to reload, and ends the streams, which would keep this worker from ending. */
   drain(): void {
     this.#isDraining = true;
     for (const stream of this.#streams) stream.end(LAST_EVENT);

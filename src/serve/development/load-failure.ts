@@ -45,7 +45,7 @@ export function failureApp(
   return withDeveloperTools(app, failedVersion(development ?? newDevelopment(), text), onPage);
 }
 
-/** A version that is the same in all workers and differs from that of the last version that loaded. */
+/** The version of the error page: the same in all workers, and another one than that of the last version that loaded. */
 function failedVersion({ secret, version }: Development, text: string): Development {
   if (version === undefined) return { secret };
   return { secret, version: `${version}-${createHash('sha256').update(text).digest('base64url').slice(0, 12)}` };

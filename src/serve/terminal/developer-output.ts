@@ -29,7 +29,7 @@ export async function developerLog(
   return new DeveloperLog(logLevel === 'debug', directory);
 }
 
-/** Shows errors of requests, if this process writes to a terminal. @returns what shows others */
+/** Shows errors of requests, if this process writes to a terminal. @returns the log, for other errors */
 export async function showFailures(
   plan: DevelopmentPlan & { readonly directory: string },
   server: LoadedServer,

@@ -32,7 +32,7 @@ const KEYS: readonly Key[] = [
   { letter: 'q', meaning: 'stop', act: ({ quit }) => quit() },
 ];
 
-/** Acts on what is typed. @returns What ends it, and resolves when nothing more is read. */
+/** Acts on what is typed. @returns a function that ends this; it resolves when nothing more is read */
 export function handleKeys(actions: KeyActions): () => Promise<void> {
   const lines = new TerminalLines((line) => {
     const letter = line.trim().toLowerCase();

@@ -26,7 +26,7 @@ import type { Service } from '../service.ts';
 export interface ReplacedServer {
   /** Its open sockets by their addresses in the configuration. */
   sockets(): ReadonlyMap<string, ShareableSocket>;
-  /** Runs an action while nothing else changes the server. Undefined: it is stopping. */
+  /** Runs an action while nothing else changes the server. @returns undefined: the server is stopping */
   alone<T>(action: () => Promise<T>): Promise<T | undefined>;
   /**
    * Ends what must not run in two processes at the same time.
@@ -34,13 +34,13 @@ export interface ReplacedServer {
    */
   suspend(onTaskRun: (task: string, run: TaskRun) => void): Promise<Suspended>;
   /**
-   * Finishes requests, and passes each connection that a client keeps. Then the server has finished. Resolves when it accepts no more
+   * Makes the server finish its requests, pass on each connection that a client keeps, and end. Resolves when it accepts no more
    * connections.
    */
   handOver(pass: (connection: PassedConnection) => void): Promise<void>;
 }
 
-/** What has ended before another process takes over. */
+/** What `suspend` has ended. */
 export interface Suspended {
   /** Tasks that were due until then have begun. */
   readonly tasksBegunUntil: Date;

@@ -41,7 +41,7 @@ export function watchFilesOf(error: unknown, control: WorkerControl): void {
 }
 
 /**
- * Follows a log file that is renamed. The worker's output goes into it already, by descriptor.
+ * Lets a worker follow its log file after it was renamed. Until then the worker writes to the descriptor that it has inherited.
  * @returns a function that opens the file again and returns the new descriptor
  */
 export function followedLogFile(path: string, control: WorkerControl): () => number | undefined {

@@ -2,10 +2,10 @@
  * One CGI request (RFC 3875) on two streams: one has the body, the other takes the response. Knows nothing of the process whose
  * standard input and output they may be.
  *
- * A web server may write the whole body before it reads a byte of the response (Apache's mod_cgi does). So input is paused for
- * an application that does not keep up only while the response is not paused itself: otherwise both sides would wait for each
- * other for ever. And the exchange ends only when the whole body has been read, used by the application or not: Apache's
- * mod_cgid loses the response of a program that ends earlier.
+ * A web server may write the whole body before it reads a byte of the response (Apache's mod_cgi does). If the application does not
+ * keep up with the body, input is paused, but not while the response waits for the web server: each side would wait for the other
+ * for ever. The exchange ends only when the whole body has been read, even if the application does not use it: Apache's mod_cgid
+ * loses the response of a program that ends earlier.
  */
 import type { Readable, Writable } from 'node:stream';
 import type { EnvironPairs } from '../../gateway/environ.ts';
@@ -21,7 +21,7 @@ export interface CgiStreams {
   readonly output: Writable;
 }
 
-/** How it ended: with a whole response, broken off by the application, or closed by the web server. */
+/** How it ended: with a complete response, broken off by the application, or closed by the web server. */
 export type CgiEnding = 'complete' | 'broken' | 'abandoned';
 
 export class CgiExchange implements Carrier {

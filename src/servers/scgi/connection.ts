@@ -154,7 +154,7 @@ export class ScgiConnection implements Carrier, GatewayConnection, ConnectionUse
   }
 
   /**
-   * The end of the connection is the end of the response, so a broken one has to end differently: by a reset. Unix sockets have
+   * The end of the connection is the end of the response, so a broken response has to end differently: by a reset. Unix sockets have
    * no reset; there a web server notices only if the response has a Content-Length.
    */
   abort(): void {

@@ -1,5 +1,5 @@
 /**
- * The certificates of one server. They are exchanged while it runs when their files change; if the new files cannot be used, as
+ * The certificates of one server. They are replaced while it runs when their files change; if the new files cannot be used, as
  * between the writing of a certificate and of its key, the earlier certificate stays in use.
  */
 import { stat } from 'node:fs/promises';
@@ -136,7 +136,7 @@ export class Certificates {
     this.#certificates = updated;
     this.#byName = contextsByName(updated);
     const [first] = updated;
-    // Open connections keep theirs; sessions from before cannot be resumed, so a client that is not trusted any more is found out.
+    // Open connections keep theirs. TLS sessions from before cannot be resumed, so a client that is no longer trusted is refused.
     if (first) for (const server of this.#servers) server.setSecureContext(first.options);
     for (const { title, files, expires } of changed) {
       log.info(`TLS: new certificate of ${title} from ${files.cert.path}: it ${expiryText(expires)}`);
@@ -194,8 +194,8 @@ const PERIOD_MS = 1000;
 const SETTLED_MS = 250;
 
 /**
- * Notices that files have changed, with a look at each once a second: it costs a few system calls, works on every file system, and
- * sees a symbolic link on the path that leads elsewhere now, as with certbot and Kubernetes.
+ * Notices that files have changed, by checking each once a second: this costs a few system calls, works on every file system, and
+ * notices a symbolic link on the path that leads elsewhere now, as with certbot and Kubernetes.
  */
 class FilePoll {
   readonly #files: readonly string[];
@@ -209,7 +209,7 @@ class FilePoll {
   constructor(files: readonly string[], read: () => boolean) {
     this.#files = [...new Set(files)];
     this.#read = read;
-    this.#lookIn(PERIOD_MS);
+    this.#checkIn(PERIOD_MS);
   }
 
   stop(): void {
@@ -217,19 +217,19 @@ class FilePoll {
     clearTimeout(this.#timer);
   }
 
-  #lookIn(milliseconds: number): void {
-    this.#timer = setTimeout(() => void this.#look(), milliseconds);
+  #checkIn(milliseconds: number): void {
+    this.#timer = setTimeout(() => void this.#check(), milliseconds);
     this.#timer.unref();
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const stamp = (await Promise.all(this.#files.map(stampOf))).join('\n');
     if (this.#isStopped) return;
     const isNew = stamp !== this.#stamp;
     this.#stamp = stamp;
     if (isNew) this.#isUnread = true;
     else if (this.#isUnread) this.#isUnread = !this.#read();
-    this.#lookIn(isNew ? SETTLED_MS : PERIOD_MS);
+    this.#checkIn(isNew ? SETTLED_MS : PERIOD_MS);
   }
 }
 
