@@ -50,8 +50,8 @@ export interface CgiBinOptions extends CgiOptions {
   readonly directory: string;
 }
 
-const TIMEOUT_S = 60;
-const MAX_PROCESSES = 32;
+/** The defaults of the options, and of the settings of an INI file. */
+export const CGI_DEFAULTS = { timeout: 60, maxProcesses: 32 } as const;
 const RETRY_AFTER_S = 1;
 /** Redirects from script to script for one request. */
 const MAX_LOCAL_REDIRECTS = 10;
@@ -147,7 +147,7 @@ class ScriptRunner {
       return undefined;
     }
     if (problem !== undefined) return this.#fail(res, target.script, problem);
-    const { maxProcesses = MAX_PROCESSES } = this.#options;
+    const { maxProcesses = CGI_DEFAULTS.maxProcesses } = this.#options;
     if (this.#running.size >= maxProcesses) {
       this.#log.warn(`${target.script}: ${this.#running.size} scripts are already running`);
       sendPlainText(res, 503, { 'retry-after': String(RETRY_AFTER_S) });
@@ -163,7 +163,7 @@ class ScriptRunner {
     redirected: boolean,
   ): Promise<string | undefined> {
     const { script } = target;
-    const { timeout = TIMEOUT_S, environment } = this.#options;
+    const { timeout = CGI_DEFAULTS.timeout, environment } = this.#options;
     const environ = {
       ...this.#base,
       ...scriptEnviron(req, target, this.#environOptions, redirected),

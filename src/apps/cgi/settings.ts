@@ -6,7 +6,7 @@ import { bool, int, path, pathList, type SettingType, seconds, text } from '../.
 import { existingDirectory } from '../../files/existing-path.ts';
 import { partLogger } from '../../log.ts';
 import type { App, Settings } from '../../protocol/types.ts';
-import { type CgiOptions, cgi, cgiBin } from './cgi.ts';
+import { CGI_DEFAULTS, type CgiOptions, cgi, cgiBin } from './cgi.ts';
 
 /** `NAME=value`, one a line. */
 const variableLines: SettingType<Readonly<Record<string, string>>> = {
@@ -46,12 +46,12 @@ const common = {
   },
   timeout: {
     type: seconds,
-    default: 60,
+    default: CGI_DEFAULTS.timeout,
     help: 'Seconds that a script may neither read nor write, and that a client may take to send a body (plus a second for each 500 bytes); 0: for ever.',
   },
   max_processes: {
     type: int({ min: 1, max: 10_000 }),
-    default: 32,
+    default: CGI_DEFAULTS.maxProcesses,
     help: 'Scripts that run at once in each server process; the response to a request beyond that is 503.',
   },
 } as const;

@@ -3,12 +3,11 @@
 import { LoadSession } from '../../deploy/session.ts';
 import { EXIT_OK } from '../../errors.ts';
 import { handleSignals } from '../../process/program/signals.ts';
+import { timerMs } from '../../timer.ts';
 import type { Service } from '../service.ts';
 import { Upgrade } from '../upgrade/upgrade.ts';
 import { BackgroundProcesses } from './background-processes.ts';
 import { SupervisedService } from './supervised-service.ts';
-
-const MAX_MS = 2 ** 31 - 1;
 
 /** Runs the processes until a signal ends them. @returns The exit status. */
 export async function serveProcesses(service: Service): Promise<number> {
@@ -46,7 +45,7 @@ export async function serveProcesses(service: Service): Promise<number> {
     processes.checkTasks();
   }
   // Nothing else keeps this process if paster control has stopped all sections.
-  const alive = setInterval(() => {}, MAX_MS);
+  const alive = setInterval(() => {}, timerMs(Number.POSITIVE_INFINITY));
   await stopped;
   clearInterval(alive);
   return (await upgrade.ended()) ?? EXIT_OK;
