@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { needProgram } from '../../helpers/programs/program.ts';
+import { beforeSuite } from '../../helpers/programs/lifetime.ts';
+import { needProgram, serve } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
-import { ini, project, runExported, WEB_SERVERS } from '../site.ts';
+import { ini, project, runWebServer, WEB_SERVERS } from '../site.ts';
 
 const SOCKET = 'use = npm:paster#fastcgi\nsocket = %(here)s/../var/app.sock\nmode = 666';
 
@@ -94,11 +95,17 @@ function hostileProject(): string {
   return directory;
 }
 
+let directory: string;
+beforeSuite(async () => {
+  directory = hostileProject();
+  await serve([ini(directory)]);
+});
+
 test.each(SERVERS)('%s (%s) serves neither hidden nor protected files', async (target, file) => {
   const program = target === 'apache' ? 'apache2' : target;
   needProgram(program);
   for (const prefix of ['', '/shop']) {
-    const origin = await runExported(target, hostileProject(), prefix === '' ? [] : ['--prefix', prefix], file);
+    const origin = await runWebServer(target, directory, prefix === '' ? [] : ['--prefix', prefix], file);
     expect((await ask(origin, `${prefix}/static/site.css`)).status).toBe(200);
     if (prefix !== '') expect((await ask(origin, '/Shop/query')).status).toBe(404);
     const served: string[] = [];
