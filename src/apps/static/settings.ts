@@ -35,7 +35,7 @@ const declarations = {
   dotfiles: {
     type: oneOf('ignore', 'deny', 'allow'),
     default: 'ignore',
-    help: 'What happens to a path with a name that begins with a dot. ignore: 404. deny: 403. allow: the file is sent.',
+    help: 'What happens to a path with a name that begins with a dot. ignore: 404. deny: 403. allow: it is served like any other path.',
   },
   robots: { type: path, help: 'The file for /robots.txt; without it, robots.txt in the directory.' },
   favicon: { type: path, help: 'The file for /favicon.ico; without it, favicon.ico in the directory.' },

@@ -41,8 +41,7 @@ export const errorPageSettings = defineSettings(
     },
   },
   {
-    meaning:
-      'a page for errors: with the error and the request if debug is true, otherwise with an id that is in the log too',
+    meaning: 'a page for errors: the error if debug is true, else an id in the log',
     obsolete: {
       error_email: MAIL,
       error_subject_prefix: MAIL,
