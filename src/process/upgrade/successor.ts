@@ -1,7 +1,7 @@
 /** The process that takes over from this server: starts it, waits until it is ready, and passes it the connections that clients keep. */
 import type { ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { asError, RunError } from '../../errors.ts';
+import { asError, EXIT_OK, RunError } from '../../errors.ts';
 import type { TaskRun } from '../../metrics/server-status.ts';
 import { FIRST_DESCRIPTOR, type ShareableSocket } from '../../net/inherited-sockets.ts';
 import { timerMs } from '../../timer.ts';
@@ -101,6 +101,11 @@ export class Successor {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** Whether it has ended in order, as after TERM. */
+  get hasStopped(): boolean {
+    return this.#child.exitCode === EXIT_OK;
   }
 
   /**

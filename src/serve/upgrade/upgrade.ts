@@ -153,8 +153,11 @@ export class Upgrade {
       const { version, node } = await successor.ready(limit === 0 ? 0 : limit + KILL_MARGIN_S);
       const { tasksBegunUntil, restore } = await this.#server.suspend((task, run) => successor.passTaskRun(task, run));
       await successor.takeOver(tasksBegunUntil).catch(async (error: unknown) => {
-        await successor.end();
-        await restore();
+        if (successor.hasStopped) this.#stopToo();
+        else {
+          await successor.end();
+          await restore();
+        }
         throw error;
       });
       await this.#finish(successor);
@@ -166,6 +169,12 @@ export class Upgrade {
       await this.#goOn();
       throw failure;
     }
+  }
+
+  /** From the moment in which it takes over, the new process gets the signals to the server: the TERM that ended it is for this one too. */
+  #stopToo(): void {
+    this.#isAborted = true;
+    process.kill(process.pid, 'SIGTERM');
   }
 
   #start(program: Program): Successor {

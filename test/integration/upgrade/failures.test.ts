@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, isAlive, requireRoot } from '../../helpers/programs/program.ts';
-import { HANGING, HTTP, ini, MODES, start } from './upgraded-server.ts';
+import { HANGING, HTTP, ini, MODES, PASTER, start } from './upgraded-server.ts';
+
+/** A new version that ends in order when it may take over, as after TERM. */
+const STOPPED_WHILE_TAKING_OVER = `
+if (process.argv[2] === 'upgrade') await import('${PASTER}');
+process.on('message', ({ paster }) => paster === 'take-over' && process.exit(0));
+process.send({ paster: 'ready', version: '1.0.0', node: process.version });
+`;
 
 describe.each(MODES)('%s', (_what, workers) => {
   test('a version that does not load leaves the old one serving, and the error is reported', async () => {
@@ -69,6 +76,16 @@ describe.each(MODES)('%s', (_what, workers) => {
         () => true,
       ),
     );
+  });
+
+  test('a TERM that the new process gets while it takes over stops the server', async () => {
+    const site = await start(`${HTTP}\n${workers}`);
+    site.save('new.mjs', STOPPED_WHILE_TAKING_OVER);
+    const bin = join(site.directory, 'new.mjs');
+    const { status, stderr } = await site.paster(['upgrade', 'x.ini'], { bin }).finished();
+    expect({ status, stderr }).toEqual({ status: 1, stderr: 'paster: not upgraded: the server stops\n' });
+    expect((await site.program.finished()).status).toBe(0);
+    expect(readdirSync(site.directory).sort()).toEqual(['app.js', 'new.mjs', 'package.json', 'x.ini']);
   });
 });
 
