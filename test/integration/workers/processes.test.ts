@@ -163,7 +163,8 @@ test('--monitor-restart restarts a server that has died, and ends with it on req
   const pid = () => get(program.url).catch(() => undefined);
   const first = await pid();
   expect(first).not.toBe(String(program.pid));
-  // Signals are sent to the monitor.
+  // Signals are sent to the monitor, which writes the file when the server has reported that it listens.
+  await eventually(() => existsSync(join(cwd, 'a.pid')));
   expect(readFileSync(join(cwd, 'a.pid'), 'utf8').split('\n')[0]).toBe(String(program.pid));
   await get(`${program.url}/exit`).catch(() => {});
   await program.says(/the server ended with status 9; it is started again/);
