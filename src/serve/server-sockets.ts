@@ -1,4 +1,4 @@
-/** Which of several servers, that are served together, each socket belongs to. */
+/** Finds out to which of the servers that are served together each socket belongs. */
 import { resolve } from 'node:path';
 import type { NamedServer, NamedServers } from '../deploy/server/server-group.ts';
 import { ConfigError } from '../errors.ts';

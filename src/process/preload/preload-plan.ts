@@ -101,7 +101,11 @@ export class PreloadPlan {
     this.#settings = hook ? undefined : settings;
   }
 
-  /** To be called when a version is ready. @param reports what its worker has loaded @param prepared undefined: it has imported nothing ahead */
+  /**
+   * To be called when a version is ready.
+   * @param reports what its worker has loaded
+   * @param prepared undefined: it has imported nothing ahead
+   */
   loaded(reports: WorkerModules, prepared: Prepared | undefined): void {
     this.#isConfigurationNew = false;
     if (prepared) this.#leftOut.clearSuspicion();
