@@ -108,9 +108,9 @@ async function prepareSpareWorker(boot: WorkerPlan, preload: PreloadPlan): Promi
       if (prepared === TOO_LATE) throw new Error(`their import has not finished after ${LIMIT_MS / 1000} s`);
       if (!prepared) return undefined;
       const [worker] = await pool.bootAll(1, { oneByOne: false });
-      const isFit = worker !== undefined && pool.spares.isPrepared(worker);
+      const isUsed = worker !== undefined && pool.spares.hasBegunToImport(worker);
       await pool.swap(worker ? [worker] : []);
-      if (isFit) return prepared;
+      if (isUsed) return prepared;
     }
     throw new Error(`the application could use none of ${MAX_ROUNDS} workers that had imported packages`);
   } finally {

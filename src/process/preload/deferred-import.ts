@@ -1,11 +1,12 @@
 /**
- * A package that another package imports only when the application calls it, such as the adapter of a framework:
+ * A package that another package imports only when the application calls a function, such as the driver of a database:
  *
  *     const db = orm();            // app.js; this call imports adapter.js
- *     import driver from 'driver'  // adapter.js
+ *     import driver from 'driver'  // adapter.js, a module of a package
  *
- * adapter.js is called the entry. A spare worker imports `driver` ahead, but not the entry: Node reports a module when it is first
- * imported, so the report of the entry, while the application loads, shows that the application still needs `driver`.
+ * adapter.js is the importer. It is the first module that Node reports after the application's own modules, and `driver` is the second.
+ * A spare worker imports `driver` ahead, but not the importer. Node reports a module when it is imported for the first time, so if
+ * the importer is reported while the application loads, the application still needs `driver`. If it is not, the worker is rejected.
  */
 import { isExistingFile } from '../../files/existing-path.ts';
 import { isOwnFile } from '../../own-files.ts';
@@ -22,12 +23,12 @@ export interface WorkerModules {
 
 export class DeferredImport {
   /** The module whose imports are imported ahead; undefined: there is none. */
-  entry: LoadedModule | undefined;
-  /** The module that Node reports after the entry in a cold start; undefined: there is none. */
-  follower: string | undefined;
-  /** The entry that the last worker did not import first, although its imports had been imported ahead. */
+  importer: LoadedModule | undefined;
+  /** The file that Node reports after the importer in a cold start; undefined: there is none. */
+  secondModule: string | undefined;
+  /** The importer that the last worker did not import first, although its imports had been imported ahead. */
   #missed: string | undefined;
-  /** Entries that a cold start imported again after such a worker: their imports are no longer imported ahead. */
+  /** Importers that a cold start imported first again, after such a worker: their imports are no longer imported ahead. */
   readonly #uncertain = new Set<string>();
 
   /**
@@ -41,20 +42,21 @@ export class DeferredImport {
       if (isPackageFile(file)) early.add(packageOf(file).directory);
     }
     const late = lateModules(reports);
-    const [entry] = late;
-    if (!directories || entry?.file !== this.entry?.file) {
-      this.follower = late.find(({ file }) => file !== entry?.file)?.file;
+    const [first] = late;
+    // A worker that has imported packages ahead does not report them again.
+    if (!directories || first?.file !== this.importer?.file) {
+      this.secondModule = late.find(({ file }) => file !== first?.file)?.file;
     }
     if (!directories) {
-      if (entry && entry.file === this.#missed) this.#uncertain.add(entry.file);
+      if (first && first.file === this.#missed) this.#uncertain.add(first.file);
       this.#missed = undefined;
     }
     // A package's own modules may depend on what has been called in it.
-    const isOther = entry !== undefined && !early.has(packageOf(entry.file).directory);
-    this.entry = isOther && !this.#uncertain.has(entry.file) ? entry : undefined;
+    const isOther = first !== undefined && !early.has(packageOf(first.file).directory);
+    this.importer = isOther && !this.#uncertain.has(first.file) ? first : undefined;
   }
 
-  /** Whether a worker that had imported a unit ahead has then imported the unit's entry, before other packages. */
+  /** Whether a worker that had imported a unit ahead has then imported the unit's importer, before other packages. */
   isConfirmed({ deferredBy }: Unit, reports: WorkerModules): boolean {
     const isFirst = lateModules(reports)[0]?.file === deferredBy;
     if (!isFirst) this.#missed = deferredBy;
@@ -63,7 +65,7 @@ export class DeferredImport {
 
   /** To be called when packages may be others. */
   forget(): void {
-    this.entry = undefined;
+    this.importer = undefined;
     this.#uncertain.clear();
   }
 }

@@ -20,10 +20,15 @@ export class EvaluationOrder {
   readonly #imports = new Map<string, { readonly state: string; readonly imports: ModuleImports }>();
   readonly #entries = new PackageEntries();
 
-  /** @param given the options of a walk, except those that this class provides */
+  /**
+   * Follows Node's reports of the last version. Each own module in them is the root of a walk through its imports; a package counts
+   * if such a walk comes to it, or if it was loaded before all own modules.
+   * @param given the options of a walk, except those that this class provides
+   * @param deferred the importer of a package that comes last: see deferred-import.ts
+   */
   units(
     given: Pick<WalkOptions, 'loads' | 'packages' | 'isLoaded'>,
-    { entry, follower }: Pick<DeferredImport, 'entry' | 'follower'> = { entry: undefined, follower: undefined },
+    { importer, secondModule }: Partial<Pick<DeferredImport, 'importer' | 'secondModule'>> = {},
   ): Evaluation {
     const { modules, evaluated } = given.loads;
     // Node itself removes types only if they are marked.
@@ -37,11 +42,11 @@ export class EvaluationOrder {
     for (const [index, each] of modules.entries()) {
       const { file } = each;
       if (isOwnFile(file)) continue;
-      if (file === entry?.file) break;
+      if (file === importer?.file) break;
       const isLate = index >= evaluated && !walk.isEarly(file);
       if (!isPackageFile(file)) walk.visitRoot(file);
       else if (isTypeScriptLoader(file)) continue;
-      // After that, packages are imported by the application's own modules.
+      // Before all own modules, such as the package that `use` names.
       else if (!walk.hasOwn) walk.addPackage(each, file);
       else {
         walk.visitConditional(file);
@@ -50,7 +55,7 @@ export class EvaluationOrder {
       }
       if (isLate) isFirstLate = false;
     }
-    if (entry) walk.addDeferred(entry, follower);
+    if (importer) walk.addDeferred(importer, secondModule);
     return walk;
   }
 

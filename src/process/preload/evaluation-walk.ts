@@ -149,17 +149,18 @@ export class EvaluationWalk {
 
   /**
    * Adds what a module imports that is evaluated after all others.
-   * @param follower what Node has reported next. If it is something else, another import runs beside it
+   * @param secondModule the file that Node has reported after it. If none of its imports is that, another import runs beside them,
+   * and they are left out
    */
-  addDeferred({ file, kind }: LoadedModule, follower: string | undefined): void {
+  addDeferred({ file, kind }: LoadedModule, secondModule: string | undefined): void {
     if (this.#visited.has(file)) return;
     this.#visited.add(file);
     this.#hasOwnCodeRun = true;
     this.#deferredBy = file;
     const { length } = this.units;
     for (const specifier of this.#options.importsOf(file).head) this.#visit(specifier, file, 'import');
-    const isAlone = kind === 'require' || follower === undefined;
-    if (!isAlone && !this.units.slice(length).some((unit) => unit.file === follower)) this.units.length = length;
+    const isAlone = kind === 'require' || secondModule === undefined;
+    if (!isAlone && !this.units.slice(length).some((unit) => unit.file === secondModule)) this.units.length = length;
   }
 
   /** @param specifier what `from` calls it, if that leads to this file */

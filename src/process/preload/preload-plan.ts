@@ -41,14 +41,14 @@ export interface Prepared {
   readonly notLoaded: ReadonlySet<string>;
   /** The unit whose import has begun last. */
   current: number;
-  /** The last unit that `unfit` has judged. */
-  judged: number;
+  /** The last unit that `rejectionByFiles` has checked. */
+  checked: number;
   /** Which packages the application evaluates is only known when it has loaded. */
   isConditional: boolean;
   /** It has imported all. */
   isComplete: boolean;
-  /** It cannot be used any more. */
-  isSpoiled: boolean;
+  /** An import has shown that it cannot be used: `rejectionBySettings` says so when it is taken. */
+  mustBeRejected: boolean;
   /** No file of the configuration has changed since. */
   isConfigurationSame: boolean;
   /** Directories of packages that it has loaded, without those of late imports. */
@@ -144,27 +144,27 @@ export class PreloadPlan {
     const { notLoaded, isConditional } = evaluation;
     const state = {
       current: -1,
-      judged: -1,
+      checked: -1,
       isConditional,
       isComplete: false,
-      isSpoiled: false,
+      mustBeRejected: false,
       isConfigurationSame: true,
     };
     const collected = { reads: new Map<string, FileState>(), directories: new Set<string>() };
     return { environment, units, writtenVariables, observed, states, notLoaded, ...collected, ...state };
   }
 
-  /** Why a spare worker cannot load anything of this configuration; undefined if it can. */
-  unusable(prepared: Prepared): string | undefined {
+  /** Why a spare worker cannot load anything of this configuration; undefined if it can. Looks at no file. */
+  rejectionBySettings(prepared: Prepared): string | undefined {
     if (prepared.current < 0) return undefined;
     if (!this.#settings) return 'importing ahead has been turned off';
-    if (prepared.isSpoiled) return SPOILED;
+    if (prepared.mustBeRejected) return IMPORTED_TOO_MUCH;
     const isSame = isDeepStrictEqual(prepared.environment, this.#settings.environment);
     return isSame ? undefined : 'the configuration has changed';
   }
 
   /** Why the packages of a spare worker are not those of the version on disk; undefined if they are. */
-  unfit(prepared: Prepared): string | undefined {
+  rejectionByFiles(prepared: Prepared): string | undefined {
     const changed = prepared.states.changed();
     if (changed !== undefined) {
       this.forget();
@@ -172,29 +172,29 @@ export class PreloadPlan {
     }
     const read = [...prepared.reads].find(([file, state]) => !isDeepStrictEqual(fileState(file), state));
     if (read) return `${read[0]} has changed`;
-    prepared.judged = prepared.current;
+    prepared.checked = prepared.current;
     // A module that others name and that was not loaded may be one that is new.
     const evaluation = this.#evaluation(this.#loads, (file) => !prepared.notLoaded.has(file));
     prepared.isConditional = evaluation.isConditional;
     return this.#moved(prepared, evaluation);
   }
 
-  /** Whether what `unfit` says stays true until the application is loaded. */
-  isJudged(prepared: Prepared): boolean {
+  /** Whether what `rejectionByFiles` says stays true until the application is loaded. */
+  isDecidedByFiles(prepared: Prepared): boolean {
     return prepared.isComplete && !this.#isConfigurationNew && !prepared.isConditional && !importedDeferred(prepared);
   }
 
   /**
-   * As `unfit`, when the worker has loaded the application. After a change of the configuration that may be another one.
+   * As `rejectionByFiles`, when the worker has loaded the application. After a change of the configuration that may be another one.
    * @param reports the modules that it has loaded
    */
-  unfitAfterLoading(prepared: Prepared, reports: WorkerModules): string | undefined {
-    if (prepared.isSpoiled) return SPOILED;
+  rejectionByReports(prepared: Prepared, reports: WorkerModules): string | undefined {
+    if (prepared.mustBeRejected) return IMPORTED_TOO_MUCH;
     const deferred = importedDeferred(prepared);
     if (deferred && !this.#deferred.isConfirmed(deferred, reports)) return outOfOrder(deferred);
     // It may have begun with another package when it was told to load the application.
-    const isOpen = prepared.isConditional || prepared.current > prepared.judged;
-    if (!isOpen && !this.#isConfigurationNew) return undefined;
+    const isUndecided = prepared.isConditional || prepared.current > prepared.checked;
+    if (!isUndecided && !this.#isConfigurationNew) return undefined;
     const loads = this.#isConfigurationNew ? loadOrder(reports) : this.#withEarlier(reports);
     const loaded = new Set(loads.modules.map(({ file }) => file));
     return this.#moved(
@@ -238,17 +238,17 @@ export class PreloadPlan {
       const unit = prepared.units[index];
       if (!unit || isTolerable) continue;
       this.#leftOut.leaveOut(unit, reason);
-      prepared.isSpoiled = true;
+      prepared.mustBeRejected = true;
     }
     const unit = prepared.units[at];
-    if (unit && !prepared.isSpoiled && at === this.#observed.length) this.#observed.push(unit.file);
+    if (unit && !prepared.mustBeRejected && at === this.#observed.length) this.#observed.push(unit.file);
   }
 
   /** A spare worker has ended, or has loaded modules of the project, while it imported a package. */
   blame(prepared: Prepared, reason: string): void {
     const unit = prepared.units[prepared.current];
     if (unit) this.#leftOut.leaveOut(unit, reason);
-    prepared.isSpoiled = true;
+    prepared.mustBeRejected = true;
   }
 
   /**
@@ -289,7 +289,7 @@ export class PreloadPlan {
   }
 }
 
-const SPOILED = 'it imported a package that must not be imported ahead';
+const IMPORTED_TOO_MUCH = 'it imported a package that must not be imported ahead';
 
 const NO_EVALUATION: Evaluation = { units: [], notLoaded: new Set(), isConditional: false };
 

@@ -1,6 +1,12 @@
 /**
  * The spare workers of a pool: started, with nothing of the application's own code loaded. With a plan, they import its packages
- * ahead. A worker whose packages turn out to be others, or in another order, than the application now needs is rejected.
+ * ahead. If the application now needs other packages, or needs them in another order, the worker is rejected: it ends, and another one loads
+ * the application. There are three checks:
+ *
+ * 1. `take`: do the settings, and what its imports have done, allow to use it?
+ * 2. `checkFiles`, while it loads the application: do the files on disk still ask for these packages? If that is certain, it opens its
+ *    listeners as soon as it can.
+ * 3. `mayServe`, when it has loaded the application and asks to open its listeners: has it loaded what was expected?
  */
 import type { Logger } from '../../log.ts';
 import { isOwnFile } from '../../own-files.ts';
@@ -91,11 +97,11 @@ export class Spares<Boot> {
   /** Takes a spare worker that can be used; undefined: there is none. @param isCold only one that has imported nothing ahead */
   take(isCold: boolean): WorkerHandle<Boot> | undefined {
     for (const worker of [...this.#workers]) {
-      if (isCold && this.isPrepared(worker)) continue;
+      if (isCold && this.hasBegunToImport(worker)) continue;
       this.#remove(worker);
       if (worker.state === 'exited') continue;
       const prepared = this.#prepared.get(worker);
-      const reason = prepared && this.#options.plan?.unusable(prepared);
+      const reason = prepared && this.#options.plan?.rejectionBySettings(prepared);
       if (reason === undefined) return worker;
       this.#reject(worker, reason);
     }
@@ -103,26 +109,27 @@ export class Spares<Boot> {
   }
 
   /**
-   * Kills a worker whose imported packages are not those of the version on disk. Otherwise, if loading the application cannot change
-   * that, lets the worker serve without asking.
+   * Rejects a worker whose imported packages are not those of the version on disk. Otherwise, if loading the application cannot
+   * change that, lets the worker serve without asking.
    */
-  examine(worker: WorkerHandle<Boot>): void {
+  checkFiles(worker: WorkerHandle<Boot>): void {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
     if (!plan || !prepared || prepared.current < 0) return;
-    const reason = plan.unfit(prepared);
+    const reason = plan.rejectionByFiles(prepared);
     if (reason !== undefined) this.#reject(worker, reason);
-    else if (plan.isJudged(prepared)) worker.open();
+    else if (plan.isDecidedByFiles(prepared)) worker.open();
   }
 
   /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
-  mayOpen(worker: WorkerHandle<Boot>): boolean {
+  mayServe(worker: WorkerHandle<Boot>): boolean {
     const { plan } = this.#options;
     const prepared = this.#prepared.get(worker);
     if (!plan || !prepared || prepared.current < 0) return true;
     // Its first import may have begun just when it was told to load the application.
-    const early = prepared.judged < 0 ? (plan.unusable(prepared) ?? plan.unfit(prepared)) : undefined;
-    const reason = early ?? plan.unfitAfterLoading(prepared, worker);
+    const early =
+      prepared.checked < 0 ? (plan.rejectionBySettings(prepared) ?? plan.rejectionByFiles(prepared)) : undefined;
+    const reason = early ?? plan.rejectionByReports(prepared, worker);
     if (reason !== undefined) this.#logRejection(worker, reason);
     return reason === undefined;
   }
@@ -133,7 +140,7 @@ export class Spares<Boot> {
   }
 
   /** Whether a worker has begun to import packages ahead. */
-  isPrepared(worker: WorkerHandle<Boot>): boolean {
+  hasBegunToImport(worker: WorkerHandle<Boot>): boolean {
     return (this.#prepared.get(worker)?.current ?? -1) >= 0;
   }
 
@@ -149,7 +156,7 @@ export class Spares<Boot> {
 
   /** To be called when a worker has loaded the application. */
   served(worker: WorkerHandle<Boot>): void {
-    this.#options.plan?.loaded(worker, this.isPrepared(worker) ? this.#prepared.get(worker) : undefined);
+    this.#options.plan?.loaded(worker, this.hasBegunToImport(worker) ? this.#prepared.get(worker) : undefined);
   }
 
   /** To be called when files have changed. */
@@ -159,7 +166,7 @@ export class Spares<Boot> {
     for (const worker of this.#workers) {
       const prepared = this.#prepared.get(worker);
       if (!prepared) continue;
-      prepared.isSpoiled ||= arePackagesOther;
+      prepared.mustBeRejected ||= arePackagesOther;
       prepared.isConfigurationSame &&= isOnlyCode;
     }
   }
@@ -177,7 +184,7 @@ export class Spares<Boot> {
       // Not before all are imported: that shows what else has to be left out.
       if (report.index < prepared.units.length - 1) return;
       const count = prepared.units.filter(({ isKnown }) => isKnown).length;
-      if (prepared.isSpoiled) this.#renew(worker);
+      if (prepared.mustBeRejected) this.#renew(worker);
       else {
         prepared.isComplete = true;
         const packages = count === 1 ? '1 package' : `${count} packages`;
@@ -190,14 +197,14 @@ export class Spares<Boot> {
   /** A worker reports modules while it is a spare. */
   noteModules(worker: WorkerHandle<Boot>, modules: readonly string[]): void {
     const prepared = this.#prepared.get(worker);
-    if (!prepared || prepared.isSpoiled) return;
+    if (!prepared || prepared.mustBeRejected) return;
     const loads = modules.flatMap((module) => loadedModule(module, 'import') ?? []);
     const isLate = prepared.units[prepared.current]?.deferredBy !== undefined;
     for (const { file } of loads)
       if (isPackageFile(file) && !isLate) prepared.directories.add(packageOf(file).directory);
-    const isEntry = (file: string) => prepared.units.some(({ deferredBy }) => deferredBy === file);
+    const isImporter = (file: string) => prepared.units.some(({ deferredBy }) => deferredBy === file);
     // The application would not load it again.
-    const unexpected = loads.find(({ file }) => (isPackageFile(file) ? isEntry(file) : !isOwnFile(file)));
+    const unexpected = loads.find(({ file }) => (isPackageFile(file) ? isImporter(file) : !isOwnFile(file)));
     if (unexpected) this.#options.plan?.blame(prepared, `loads ${unexpected.file}`);
   }
 

@@ -150,13 +150,13 @@ export class WorkerStarts<Boot> {
       const isConfigurationSame = options.reload && spares.hasSameConfiguration(worker);
       const ready = worker.boot(boot, limits, { isFirst, failure, asksToOpen, isConfigurationSame });
       // Reads the states of many files, so it runs while the worker loads.
-      if (asksToOpen) spares.examine(worker);
+      if (asksToOpen) spares.checkFiles(worker);
       await Promise.race([ready, givenUp]);
     } catch (error) {
       const isInterrupted = this.#interruptions !== interruptions;
       if (!isInterrupted) worker.kill();
       if (settings().exclusive) await worker.exited;
-      const mayBePackages = spares.isPrepared(worker) && !limit.error && !failure;
+      const mayBePackages = spares.hasBegunToImport(worker) && !limit.error && !failure;
       if (!mayBePackages || isStopping() || isInterrupted) throw limit.error ? (worker.failure ?? limit.error) : error;
       // If the application itself has an error, a worker without these packages reports it.
       if (!spares.isRejected(worker)) {

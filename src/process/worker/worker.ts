@@ -106,9 +106,9 @@ async function work<Boot>(
   channel.send({ paster: 'loaded' });
   const { order, preloader } = await waitAsSpare(channel, spare, number);
   if (order.paster !== 'boot') return order.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
-  const unfit = preloader?.late ?? (order.isConfigurationSame ? undefined : preloader?.variableSetter);
-  if (unfit) {
-    await channel.send({ paster: 'conflict', conflict: unfit });
+  const conflict = preloader?.late ?? (order.isConfigurationSame ? undefined : preloader?.variableSetter);
+  if (conflict) {
+    await channel.send({ paster: 'conflict', conflict });
     return WORKER_BOOT_FAILED;
   }
   return new BootedWorker(channel, order, preloader, number).run(start);

@@ -29,16 +29,16 @@ async function planned(text = 'import "a"; import "b";\n') {
   return { directory, plan, app, files, reports };
 }
 
-test('a package that was being imported when the application should load is judged after the load', async () => {
+test('a package that was being imported when the application should load is checked after the load', async () => {
   const { plan, app, reports } = await planned();
   const prepared = plan.prepare();
   if (!prepared) throw new Error('nothing to import ahead');
   prepared.current = 0;
   writeFileSync(app, 'import "a"; import "c"; import "b";\n');
-  expect(plan.unfit(prepared)).toBeUndefined();
-  expect(plan.unfitAfterLoading(prepared, reports([app]))).toBeUndefined();
+  expect(plan.rejectionByFiles(prepared)).toBeUndefined();
+  expect(plan.rejectionByReports(prepared, reports([app]))).toBeUndefined();
   prepared.current = 1;
-  expect(plan.unfitAfterLoading(prepared, reports([app]))).toBe(
+  expect(plan.rejectionByReports(prepared, reports([app]))).toBe(
     'the application no longer imports b in the same order',
   );
 });
@@ -161,11 +161,11 @@ test('deferred imports are imported ahead, unless workers disagree about them', 
   if (!first) throw new Error('nothing to import ahead');
   expect(first.units.map(({ file }) => file)).toEqual([a, b, part]);
   Object.assign(first, { current: 2, isComplete: true });
-  expect(plan.unfit(first)).toBeUndefined();
+  expect(plan.rejectionByFiles(first)).toBeUndefined();
   // Node's report shows whether the entry is still imported.
-  expect(plan.isJudged(first)).toBe(false);
-  expect(plan.unfitAfterLoading(first, reports([app], [entry]))).toBeUndefined();
-  expect(plan.unfitAfterLoading(first, reports([app, entry]))).toMatch(/no longer imports c in the same order/);
+  expect(plan.isDecidedByFiles(first)).toBe(false);
+  expect(plan.rejectionByReports(first, reports([app], [entry]))).toBeUndefined();
+  expect(plan.rejectionByReports(first, reports([app, entry]))).toMatch(/no longer imports c in the same order/);
   loaded();
   expect(prepared().units).toHaveLength(2);
   plan.forget();

@@ -64,7 +64,7 @@ export class LiveWorkers<Boot> {
       onPatterns,
       onPreload: (report) => spares.report(worker, report),
       onEarlyModules: (modules) => spares.noteModules(worker, modules),
-      onOpening: () => spares.mayOpen(worker),
+      onOpening: () => spares.mayServe(worker),
       onPage: () => spares.notePage(),
       onReplace: (reason, kind) => onReplace(worker, reason, kind),
       onAsk,
