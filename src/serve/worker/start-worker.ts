@@ -10,7 +10,7 @@ import { replaceListen } from '../../deploy/programs/listening/policy.ts';
 import { refuseListeningLater } from '../../deploy/programs/listening/refusal.ts';
 import type { programFactory } from '../../deploy/programs/program.ts';
 import type { NamedServer } from '../../deploy/server/server-group.ts';
-import { serveTogether } from '../../deploy/server/serving.ts';
+import { type ServedListener, type Serving, serveTogether } from '../../deploy/server/serving.ts';
 import { LoadSession } from '../../deploy/session.ts';
 import { validateSettings } from '../../deploy/validate.ts';
 import { paintFor } from '../../diagnostics/paint.ts';
@@ -34,17 +34,12 @@ import {
   type WorkerPlan,
 } from '../plan.ts';
 import { showFailures, shownRequests } from '../terminal/developer-output.ts';
-import { configurationReadAhead, readConfigurationAhead } from './configuration-ahead.ts';
+import { configurationReadAhead, type ReadConfiguration, readConfigurationAhead } from './configuration-ahead.ts';
 import { enterPlan, followedLogFile, preload, watchFilesOf } from './prepare-process.ts';
 
 /** Loads and serves the plan's application, or the error that keeps it from loading. */
 export const startWorker: WorkerStart<WorkerPlan> = (plan, open, control) =>
-  guardLoading(
-    () => start(plan, open, control),
-    (line) => process.stderr.write(`${line}\n`),
-    neverSettlesError,
-    control,
-  );
+  guardLoading(() => start(plan, open, control), writeToStandardError, neverSettlesError, control);
 
 /**
  * Loads what every application needs, so that a spare worker has it already: the servers of the plan's protocols, which takes 20 ms,
@@ -120,10 +115,6 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
     await preload(plan, control.number);
     return await importOnly(plan, session, open);
   }
-  const onPage = (): void => control.notePage();
-  const openEach = async () => listenersByServer(await open(), plan);
-  const toStandardError = (line: string) => process.stderr.write(`${line}\n`);
-  let log = terminalLogger(plan.logLevel, toStandardError, paintFor(process.stderr));
   try {
     const logging = await setUpLogging(plan, session, plan.ownership, false).catch((error) => {
       // This may be the error that is served instead of the application.
@@ -133,32 +124,14 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
       logging?.reopen();
       return logFile?.();
     });
-    log = logging?.log ?? log;
+    const log = logging?.log ?? terminalLogger(plan.logLevel, writeToStandardError, paintFor(process.stderr));
     if (plan.inspect && control.isFirst) {
       const { takeInspector } = await import('../inspector.ts');
       await takeInspector(plan.inspect, control.stopped, log);
     }
-    if (control.failure) {
-      const { servers, app } = await failureToServe(plan, control.failure, session, onPage);
-      return await serveTogether(servers, app, openEach, { log, isFirst: control.isFirst });
-    }
-    await preload(plan, control.number);
-    const servers = ahead?.servers ?? (await loadPlannedServers(plan, session));
-    const [{ server }] = servers;
-    if (plan.reload) {
-      const patterns = ahead?.patterns ?? reloadPatterns(await servedContexts(plan, session), plan.directory);
-      control.watchPatterns(patterns);
-    }
-    if (!logging) await showFailures(plan, server);
-    const withLines = await shownRequests(plan, server);
-    refuseListeningLater(plan.directory, log);
-    const context = ahead?.app ?? (await plannedAppContext(plan, session));
-    const app = servedApp(withLines(await loadPlannedApp(plan, context, onPage)), plan, control, log);
-    const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
-    const serving = { log, isFirst: control.isFirst, context };
-    const running = await serveTogether(servers, sticky?.around(app) ?? app, openEach, serving);
-    meter().identity = serverIdentity(plan, running.endpoints);
-    return sticky?.with(running) ?? running;
+    const starting = { plan, control, session, log, open: async () => listenersByServer(await open(), plan) };
+    if (control.failure) return await serveFailure(starting, control.failure);
+    return await serveApplication(starting, ahead, logging !== undefined);
   } catch (error) {
     watchFilesOf(error, control);
     throw error;
@@ -168,20 +141,65 @@ const start: WorkerStart<WorkerPlan> = async (plan, open, control) => {
   }
 };
 
+/** A worker whose process is set up and that has loaded nothing of the application. */
+interface StartingWorker {
+  readonly plan: WorkerPlan;
+  readonly control: WorkerControl;
+  readonly session: LoadSession;
+  readonly log: Logger;
+  /** Opens the listeners, those of each server in a list. */
+  readonly open: () => Promise<ServedListener[][]>;
+}
+
+/**
+ * Loads the application and serves it.
+ * @param ahead what a spare worker has read of the configuration, if it has not changed since
+ * @param isLogConfigured whether the INI file says what is logged; otherwise failures and requests are shown on the terminal
+ */
+async function serveApplication(
+  { plan, control, session, log, open }: StartingWorker,
+  ahead: ReadConfiguration | undefined,
+  isLogConfigured: boolean,
+): Promise<Serving> {
+  await preload(plan, control.number);
+  const servers = ahead?.servers ?? (await loadPlannedServers(plan, session));
+  const [{ server }] = servers;
+  if (plan.reload) {
+    const patterns = ahead?.patterns ?? reloadPatterns(await servedContexts(plan, session), plan.directory);
+    control.watchPatterns(patterns);
+  }
+  if (!isLogConfigured) await showFailures(plan, server);
+  const withLines = await shownRequests(plan, server);
+  refuseListeningLater(plan.directory, log);
+  const context = ahead?.app ?? (await plannedAppContext(plan, session));
+  const loaded = await loadPlannedApp(plan, context, () => control.notePage());
+  const app = trackedApp(withLines(loaded), plan, control, log);
+  const sticky = plan.sticky && new (await import('../sticky/sticky-sessions.ts')).StickySessions(plan.sticky, log);
+  const serving = { log, isFirst: control.isFirst, context };
+  const running = await serveTogether(servers, sticky?.around(app) ?? app, open, serving);
+  meter().identity = serverIdentity(plan, running.endpoints);
+  return sticky?.with(running) ?? running;
+}
+
+/** Serves the error with which the application has failed to load. */
+async function serveFailure({ plan, control, session, log, open }: StartingWorker, failure: Error): Promise<Serving> {
+  const servers = await serversForFailure(plan, session);
+  const { failureApp } = await import('../development/load-failure.ts');
+  const globalConf = servers[0]?.server.context.globalConf ?? {};
+  const app = failureApp(failure, globalConf, plan, () => control.notePage());
+  return await serveTogether(servers, app, open, { log, isFirst: control.isFirst });
+}
+
+function writeToStandardError(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** Adds to the application what a worker notes of its requests. */
-function servedApp(loaded: App, plan: WorkerPlan, control: WorkerControl, log: Logger): App {
+function trackedApp(loaded: App, plan: WorkerPlan, control: WorkerControl, log: Logger): App {
   // It is enough if one worker logs the warning.
   const workers = control.isFirst && !plan.sticky ? plan.workers : 1;
   const app = warnOfPollingSessions(loaded, workers, (message) => log.warn(message));
   return trackRequests(app, plan.countRequests, control);
-}
-
-/** What a worker serves instead of an application that has failed with an error. */
-async function failureToServe(plan: WorkerPlan, failure: Error, session: LoadSession, onPage: () => void) {
-  const servers = await serversForFailure(plan, session);
-  const { failureApp } = await import('../development/load-failure.ts');
-  const globalConf = servers[0]?.server.context.globalConf ?? {};
-  return { servers, app: failureApp(failure, globalConf, plan, onPage) };
 }
 
 /** For `check -v`: imports the modules as a worker that serves does, so that their effects show. */
