@@ -133,7 +133,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   }
 
   end(): void {
-    this.#leave(true);
+    this.#close(true);
   }
 
   handOver(): void {
@@ -252,7 +252,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   #refuse(id: number, protocolStatus: number, keepConnection: boolean, reason: string): void {
     this.refused(reason);
     this.#connection.socket.write(encodeEndRequest(id, protocolStatus));
-    if (!keepConnection && this.#active.size === 0) this.#close();
+    if (!keepConnection && this.#active.size === 0) this.#closeLingering();
   }
 
   /** Section 5.4: the client of the web server has disconnected; END_REQUEST has to follow soon. */
@@ -263,7 +263,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
     // The application's listeners may have ended the whole connection.
     if (this.#active.get(id) !== request) return;
     this.#connection.socket.write(encodeEndRequest(id, REQUEST_COMPLETE, 1));
-    this.#over(request);
+    this.#endRequest(request);
   }
 
   /** Section 4.1: sends the values of the requested names that are known. */
@@ -289,14 +289,14 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
 
   respond(request: ActiveRequest, batch: Batch, last: boolean): boolean {
     const accepted = writeResponse(this.#connection, request.id, batch, last ? request.takeErrors() : undefined);
-    if (last) this.#over(request);
+    if (last) this.#endRequest(request);
     else if (!accepted) this.#connection.setTimeout(this.#gateway.sendTimeout);
     return accepted;
   }
 
   respondWhole<T>(request: ActiveRequest, text: string, done: (of: T, error?: Error | null) => void, of: T): void {
     writeWhole(this.#connection, request.id, text, request.takeErrors(), done, of);
-    this.#over(request);
+    this.#endRequest(request);
   }
 
   opened(): void {
@@ -314,7 +314,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   breakOff(request: ActiveRequest): void {
     if (this.#active.get(request.id) !== request) return;
     this.#doomed = true;
-    this.#over(request);
+    this.#endRequest(request);
   }
 
   bodyBacklog(request: ActiveRequest, unread: number): void {
@@ -340,8 +340,11 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   }
 
   // --- endings --------------------------------------------------------------------------------------------------------
+  // `#endRequest` ends one request, and the connection if that was the last one for it. The connection closes in one of three ways:
+  // `destroy` at once, `#closeLingering` when the peer has read everything, `#close` in whichever of these loses nothing.
+  // `handOver` passes it to another process instead.
 
-  #over(request: ActiveRequest): void {
+  #endRequest(request: ActiveRequest): void {
     if (!this.#active.remove(request)) return;
     request.printErrors();
     this.#limits.release();
@@ -351,10 +354,10 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
     if (this.#active.size > 0) return;
     if (this.#doomed) this.destroy();
     // With KEEP_CONN the web server decides when to close (section 3.5), unless this process is about to end.
-    else if (!request.keepConnection) this.#leave(request.isReceived);
+    else if (!request.keepConnection) this.#close(request.isReceived);
     // Later, when all that was read together with the end of this request has been handled.
     else if (this.#gateway.handOver !== undefined) process.nextTick(() => this.handOver());
-    else if (this.#gateway.closesAfterResponse) this.#leave(request.isReceived);
+    else if (this.#gateway.closesAfterResponse) this.#close(request.isReceived);
   }
 
   /**
@@ -362,12 +365,12 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
    * system calls of an orderly end. On a connection that the web server means to use again, what it sends before it sees the end is
    * lost, and nginx does not repeat a POST: `end()` would leave it a turn of the event loop for that, closing leaves it microseconds.
    */
-  #leave(allRead: boolean): void {
+  #close(allRead: boolean): void {
     if (allRead && !this.#connection.hasUnsent) this.destroy();
-    else this.#close();
+    else this.#closeLingering();
   }
 
-  #close(): void {
+  #closeLingering(): void {
     if (this.#closing) return;
     this.#closing = true;
     this.#decoder.stop();
@@ -399,7 +402,7 @@ export class FastcgiConnection implements RequestConnection, GatewayConnection, 
   /** The peer has closed its side: no response can be sent any more. */
   ended(): void {
     if (this.#active.size > 0) this.destroy();
-    else this.#leave(true);
+    else this.#close(true);
   }
 
   failed(error: Error): void {
