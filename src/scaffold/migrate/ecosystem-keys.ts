@@ -99,7 +99,7 @@ const CANONICAL = new Map(
 );
 
 /** The keys of an app by their first name. As in pm2, a first name wins over its aliases. */
-export function canonicalApp(app: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function canonicalApp(app: Fields): Record<string, unknown> {
   const entries = Object.entries(app).map(([key, value]) => [CANONICAL.get(key) ?? key, value, key] as const);
   const aliased = entries.filter(([name, , key]) => name !== key).reverse();
   const own = entries.filter(([name, , key]) => name === key);
@@ -128,6 +128,13 @@ export function mebibytesOf(value: unknown): string | undefined {
 export function secondsOf(milliseconds: unknown): string | undefined {
   const number = Number(milliseconds ?? Number.NaN);
   return number > 0 && number / 1000 <= MAX_SECONDS ? String(number / 1000) : undefined;
+}
+
+/** The values of a section of the file, such as those of an app, by key. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function textOf(value: unknown): string | undefined {

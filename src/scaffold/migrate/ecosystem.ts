@@ -12,18 +12,17 @@ import { readableText } from '../../files/existing-path.ts';
 import { programOfLine, programOfWords, stopSignalOf } from './command-line.ts';
 import {
   canonicalApp,
-  ECOSYSTEM_KEYS,
   FILE_KEYS,
+  type Fields,
+  isFields,
   mebibytesOf,
   placeOfValue,
   secondsOf,
   textOf,
-  UNKNOWN_KEY,
 } from './ecosystem-keys.ts';
+import { keyNotes, limitNotes, notServedNote, PM2_SERVE, programNotes, variableNotes } from './ecosystem-notes.ts';
 import { listening, missingNotes, opensPort, servedProgram } from './listening.ts';
 import { type MigratedApp, type MigratedProgram, nodeProgram, otherProgram, withEnvFiles } from './migrated-app.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 export interface Ecosystem {
   readonly apps: readonly MigratedApp[];
@@ -81,10 +80,9 @@ function checkEnvironment(apps: readonly Fields[], environment: string | undefin
 }
 
 function migratedApp(app: Fields, file: string, environment: string | undefined): MigratedApp {
-  const directory = dirname(file);
   const script = textOf(app['script']);
   if (script === undefined) throw fileError(file, `the app ${JSON.stringify(app['name'] ?? '')} has no script`);
-  const started = resolve(directory, textOf(app['cwd']) ?? '.');
+  const started = resolve(dirname(file), textOf(app['cwd']) ?? '.');
   const name = textOf(app['name']) ?? basename(script, extname(script));
   const whole = programOf(app, script, started, file);
   const own = variablesOf(app, environment);
@@ -95,30 +93,11 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
   const cwd = served.program.cwd ?? started;
   const variables = { ...served.program.variables, ...own };
   const { program, envFiles } = withEnvFiles(served.program, cwd, variables);
+  const role = roleOf(app, program, { port, mayServe });
+  const instances = role.sharesNoPort ? onlyOne(app) : instancesOf(app, role.isServer);
   const times = scheduleOf(app, file);
-  const endsItself = app['autorestart'] === false;
-  const listenKind = listening(program);
-  const isServer =
-    program.file !== undefined &&
-    !endsItself &&
-    (listenKind === 'yes' || (!['no', 'other'].includes(listenKind) && mayServe));
-  const instances = listenKind === 'other' ? onlyOne(app) : instancesOf(app, isServer);
-  const { command = [] } = program;
+  const endsItself = endsByItself(app);
   const isPartOfPm2 = script === 'serve';
-  const notes = [
-    ...notesOf(app, variables),
-    ...limitNotes(app),
-    ...programNotes(app, isServer && isCluster),
-    ...instances.notes,
-    ...served.notes,
-    ...(isPartOfPm2 ? [PM2_SERVE] : []),
-    ...missingNotes(program, cwd),
-    ...(program.file !== undefined && listenKind === 'no' && !endsItself && mayServe
-      ? [
-          `a background process, because its code does not call listen(); if it serves HTTP, run create --from with web=${name}`,
-        ]
-      : []),
-  ];
   return {
     name,
     program,
@@ -126,33 +105,78 @@ function migratedApp(app: Fields, file: string, environment: string | undefined)
     variables,
     envFiles,
     port: port > 0 ? port : undefined,
-    isServer,
-    listens:
-      isServer ||
-      listenKind === 'websocket' ||
-      listenKind === 'other' ||
-      (program.file === undefined && (Number.isInteger(port) || opensPort(command))),
-    stopSignal: stopSignalOf(command, cwd),
+    isServer: role.isServer,
+    listens: role.listens,
+    stopSignal: stopSignalOf(program.command ?? [], cwd),
     instances: instances.count,
     schedule: endsItself ? times : undefined,
     restartSchedule: endsItself ? undefined : times,
     runsOnce: endsItself && times === undefined,
     isPartOfPm2,
-    settings: {
-      ...setting('max_memory', mebibytesOf(app['max_memory_restart'])),
-      ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
-      ...setting('start_timeout', secondsOf(app['listen_timeout'])),
-      ...setting('user', textOf(app['uid'])),
-      ...setting('group', textOf(app['gid'])),
-      ...setting('reload_files', watched(app['watch'], cwd)),
-      ...setting('reload_ignore', ignored(app['ignore_watch'])),
-    },
-    notes,
+    settings: settingsOf(app, cwd),
+    notes: [
+      ...keyNotes(app),
+      ...variableNotes(variables),
+      ...limitNotes(app),
+      ...programNotes(app, role.isServer && isCluster),
+      ...instances.notes,
+      ...served.notes,
+      ...(isPartOfPm2 ? [PM2_SERVE] : []),
+      ...missingNotes(program, cwd),
+      ...(role.isSurprising ? [notServedNote(name)] : []),
+    ],
   };
 }
 
-const PM2_SERVE =
-  'script: serve is the file server of pm2: [app:main] use = npm:paster#static serves a directory, and a web server can do what PM2_SERVE_SPA does';
+/** pm2 does not start it again when it ends. */
+function endsByItself(app: Fields): boolean {
+  return app['autorestart'] === false;
+}
+
+interface Role {
+  /** As in MigratedApp. */
+  readonly isServer: boolean;
+  /** As in MigratedApp. */
+  readonly listens: boolean;
+  /** It opens a port that several processes cannot share. */
+  readonly sharesNoPort: boolean;
+  /** It has a port in pm2, but its code does not listen. */
+  readonly isSurprising: boolean;
+}
+
+/** What an app is for, by its code and by what pm2 knows. @param mayServe pm2 gives it a port, or a cluster */
+function roleOf(
+  app: Fields,
+  program: MigratedProgram,
+  { port, mayServe }: { readonly port: number; readonly mayServe: boolean },
+): Role {
+  const kind = listening(program);
+  const staysAlive = program.file !== undefined && !endsByItself(app);
+  const isServer = staysAlive && (kind === 'yes' || (mayServe && kind !== 'no' && kind !== 'other'));
+  const opensOwnPort =
+    kind === 'websocket' ||
+    kind === 'other' ||
+    (program.file === undefined && (Number.isInteger(port) || opensPort(program.command ?? [])));
+  return {
+    isServer,
+    listens: isServer || opensOwnPort,
+    sharesNoPort: kind === 'other',
+    isSurprising: staysAlive && kind === 'no' && mayServe,
+  };
+}
+
+/** The settings that pm2 has under other names. */
+function settingsOf(app: Fields, cwd: string): MigratedApp['settings'] {
+  return {
+    ...setting('max_memory', mebibytesOf(app['max_memory_restart'])),
+    ...setting('graceful_timeout', secondsOf(app['kill_timeout'])),
+    ...setting('start_timeout', secondsOf(app['listen_timeout'])),
+    ...setting('user', textOf(app['uid'])),
+    ...setting('group', textOf(app['gid'])),
+    ...setting('reload_files', watched(app['watch'], cwd)),
+    ...setting('reload_ignore', ignored(app['ignore_watch'])),
+  };
+}
 
 /** NaN: it names none, or the path of a socket. */
 function portOf(app: Fields, variables: Variables, file: string): number {
@@ -271,53 +295,6 @@ function variablesOf(app: Fields, environment: string | undefined): Variables {
   return variables;
 }
 
-/** The keys without a counterpart. */
-function notesOf(app: Fields, variables: Variables): string[] {
-  const notes: string[] = [];
-  for (const [key, value] of Object.entries(app)) {
-    if (value === undefined || value === null || key === 'env' || (/^env_\S+$/.test(key) && isFields(value))) continue;
-    const unknown = key === 'env_file' ? `${UNKNOWN_KEY}; paster reads env_file of a section` : UNKNOWN_KEY;
-    const known = Object.hasOwn(ECOSYSTEM_KEYS, key) ? ECOSYSTEM_KEYS[key] : { note: unknown };
-    if (known?.note !== undefined && !isDefault(key, value)) notes.push(`${key}: ${known.note}`);
-  }
-  for (const [name, value] of Object.entries(variables)) {
-    if (/[\n\0]/.test(value)) notes.push(`env: ${name} has several lines: put it into a file of env_file`);
-    else if (!/^[A-Za-z_][\w.-]*$/.test(name))
-      notes.push(`env: ${JSON.stringify(name)} cannot be the name of a variable`);
-    else if (value.trim() !== value)
-      notes.push(`env: ${name} loses the spaces at its ends: put it into a file of env_file`);
-  }
-  return notes;
-}
-
-/** Notes for limits that cannot be read: the INI file lacks them, and the user must learn that. */
-function limitNotes(app: Fields): string[] {
-  const limits = [
-    { key: 'max_memory_restart', read: mebibytesOf, expected: 'a size such as 300M, at most 1024G' },
-    { key: 'kill_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
-    { key: 'listen_timeout', read: secondsOf, expected: 'a number of milliseconds above 0' },
-  ];
-  return limits.flatMap(({ key, read, expected }) => {
-    const value = app[key] ?? undefined;
-    if (value === undefined || read(value) !== undefined) return [];
-    return [`${key}: ${JSON.stringify(value)} is not ${expected}`];
-  });
-}
-
-/** A value that asks for nothing: `merge_logs: false`. */
-function isDefault(key: string, value: unknown): boolean {
-  return key === 'autostart' ? value !== false : value === false;
-}
-
-function programNotes(app: Fields, isCluster: boolean): string[] {
-  const interpreter = textOf(app['exec_interpreter']) ?? 'node';
-  return [
-    ...(/^node@/.test(interpreter) ? ['interpreter: paster runs programs with the Node that runs paster'] : []),
-    ...(isCluster && app['instances'] === undefined ? ['exec_mode: workers of a server are its cluster'] : []),
-    ...(app['watch'] === true ? ['watch: paster serve etc/develop.ini --reload, in development'] : []),
-  ];
-}
-
 /** Directories, files and patterns for `serve --reload`. */
 function watched(value: unknown, cwd: string): string | undefined {
   const paths = listOf(value).map((each) => resolve(cwd, each));
@@ -353,10 +330,6 @@ function withValues(options: readonly string[]): string[] {
 function listOf(value: unknown): string[] {
   const items = Array.isArray(value) ? value : typeof value === 'string' ? [value] : [];
   return items.map(String);
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function fileError(file: string, message: string): ConfigError {
