@@ -1,6 +1,14 @@
 /**
  * Decides what `listen()` does on servers that are not paster's. A server of a program is taken over. In all other code of an
  * application `listen()` is an error, since requests to a port of its own would bypass the filters of the INI file.
+ *
+ * The first of these policies that is set decides:
+ *
+ * 1. that of a program, for all code (`setProgramPolicy`, see takeover.ts);
+ * 2. that of code that is being loaded (`withPolicy`, see refusal.ts): for this code's calls alone, or, where 3. is set, for all code;
+ * 3. that of a process in which paster serves, for all code (`setDefaultPolicy`).
+ *
+ * Without any, Node listens.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Server as HttpServer } from 'node:http';
@@ -22,18 +30,18 @@ interface Loading {
   isOver: boolean;
 }
 
-/** The policies of code that is being loaded where all code is the application's, the innermost last. */
+/** The policies of code that is being loaded, where they decide for all code; the innermost last. */
 const loadPolicies: ListenPolicy[] = [];
 /** The policy of a program, which overrides the others. */
 let programPolicy: ListenPolicy | undefined;
-/** The policy of code that is being loaded in a program of its own. It follows the calls of this code only: the program may listen. */
+/** The policy of code that is being loaded by a program that calls paster: it decides for this code's calls only, the program may listen. */
 const loading = new AsyncLocalStorage<Loading>();
 let loads = 0;
-/** The policy of all other code, in a process in which paster serves. */
+/** The policy of all code of a process in which paster serves. */
 let defaultPolicy: ListenPolicy | undefined;
 let isInstalled = false;
 
-/** From now on, `policy` decides. */
+/** From now on, `policy` decides for all code. */
 export function setProgramPolicy(policy: ListenPolicy): void {
   programPolicy = policy;
 }
@@ -43,7 +51,7 @@ export function setDefaultPolicy(policy: ListenPolicy): void {
   defaultPolicy = policy;
 }
 
-/** `policy` decides for `run` and what it calls, until `run` has ended, unless a program's policy is set. */
+/** `policy` decides for `run` until that has ended, unless a program's policy is set. */
 export function withPolicy<T>(policy: ListenPolicy, run: () => Promise<T>): Promise<T> {
   // Before Node 24 an AsyncLocalStorage makes every promise slower: the import of 1,450 modules takes 5 % longer.
   return defaultPolicy ? forAllCode(policy, run) : forCallsOf(policy, run);
