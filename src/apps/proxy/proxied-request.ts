@@ -1,6 +1,6 @@
 /**
  * One request that a proxy forwards. The library (httpxy) gets this object instead of Node's request: the method, the URL
- * and the headers are those for the next server, and the library may change them.
+ * and the headers are those for the target, and the library may change them.
  */
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -28,9 +28,9 @@ const UNSENDABLE: ReadonlySet<string> = new Set([
 export interface ProxiedRequestOptions {
   readonly url: string;
   readonly headers: OutgoingHttpHeaders;
-  /** The next server, for the log. */
+  /** The target, for the log. */
   readonly target: string;
-  /** Milliseconds without data from the next server after which it has failed; 0: no limit. */
+  /** Milliseconds without data from the target after which it has failed; 0: no limit. */
   readonly timeout: number;
   /** Sends the request again. Absent: it must not be repeated. */
   readonly retry?: () => void;
@@ -75,7 +75,7 @@ export class ProxiedRequest {
 
   // --- events of the library -----------------------------------------------------------------------------------------
 
-  /** The request to the next server has been created, but not sent yet. */
+  /** The request to the target has been created, but not sent yet. */
   onRequest(sent: ClientRequest): void {
     this.#sent = sent;
     if (this.#hasTimedOut) sent.destroy();
@@ -95,7 +95,7 @@ export class ProxiedRequest {
     });
   }
 
-  /** The next server's response has begun. */
+  /** The target's response has begun. */
   onResponse(response: IncomingMessage, res: ServerResponse): void {
     this.#timer?.refresh();
     const headers = responseHeaders(response);
@@ -146,7 +146,7 @@ export class ProxiedRequest {
     if (this.#isOver || this.#client.destroyed) return;
     const isStale = this.#sent?.reusedSocket === true && errorCode(error) === 'ECONNRESET' && !this.#hasTimedOut;
     if (isStale && !this.#hasBegun && this.#options.retry) {
-      // The next server closed a kept connection just as it was used again.
+      // The target closed a kept connection just as it was used again.
       this.#finish();
       this.#options.retry();
       return;

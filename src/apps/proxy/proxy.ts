@@ -26,7 +26,7 @@ import {
 
 /** Options of both kinds. */
 interface CommonOptions {
-  /** Seconds without data from the other server after which the response is 504; 0: no limit. Default: 60. */
+  /** Seconds without data from the target after which the response is 504; 0: no limit. Default: 60. */
   readonly timeout?: number;
   /** Headers that only proxies set, such as `forwarded`, to pass on as the client sent them. Default: none. */
   readonly passHeaders?: readonly string[];
@@ -138,7 +138,7 @@ function hostSetting(setting: string, text: string): HostAndPort {
   throw new ConfigError('PASTER_PROXY_HOST', `${setting}: "${text}" is not of the form host or host:port`, { setting });
 }
 
-/** The next server with the URL and Host header for it, or the status of a refusal. */
+/** The target with the URL and Host header for it, or the status of a refusal. */
 type RoutingDecision =
   | { readonly target: ProxyTarget; readonly url: string; readonly host: string }
   | { readonly status: number; readonly reason?: string; readonly allow?: string };

@@ -1,6 +1,6 @@
 /** Parses the addresses in a proxy's settings, and the hosts in settings and Host headers. */
 
-/** Another HTTP server. */
+/** The HTTP server that a proxy forwards requests to. */
 export interface ProxyTarget {
   readonly scheme: 'http' | 'https';
   /** The name or address; `localhost` for a Unix socket. IPv6 without brackets. */

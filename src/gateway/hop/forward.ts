@@ -3,7 +3,7 @@ import { type ClientRequest, type IncomingMessage, request, type ServerResponse 
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { forwardedTrailers, refusalOf, responseHeaders } from './forwarded-headers.ts';
-import { connectToProcess } from './introduction.ts';
+import { connectToProcess } from './preamble.ts';
 
 /** Headers that this process has handled. With `upgrade`, the other process might upgrade the connection of an ordinary request. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set(['transfer-encoding', 'expect', 'upgrade']);

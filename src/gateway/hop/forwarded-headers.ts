@@ -47,7 +47,7 @@ function countHeader(rawHeaders: readonly string[], name: string): number {
 
 /** How a proxy changes the headers of a request. */
 export interface HeaderChanges {
-  /** The Host header for the next server. */
+  /** The Host header for the target. */
   readonly host: string;
   /** Headers of the client to remove, in lower case. */
   readonly suppressed: ReadonlySet<string>;
@@ -56,7 +56,7 @@ export interface HeaderChanges {
 }
 
 /**
- * The headers of a request for the next server. The client's address is added to X-Forwarded-For. X-Forwarded-Host, -Proto
+ * The headers of a request for the target. The client's address is added to X-Forwarded-For. X-Forwarded-Host, -Proto
  * and -Prefix are set from what this server knows, not from what the client sent. Other headers that only proxies set are
  * left out.
  */
@@ -94,7 +94,7 @@ function isProxyHeader(name: string): boolean {
   return name !== 'x-forwarded-for' && PROXY_HEADERS.has(name.replaceAll('_', '-'));
 }
 
-/** The headers of a response for the client: names as the next server spells them, each with its values. */
+/** The headers of a response for the client: names as the target spells them, each with its values. */
 export function responseHeaders({ rawHeaders, headers }: IncomingMessage): Map<string, string[]> {
   const listed = new Set(listedIn(headers.connection));
   const forwarded = new Map<string, { readonly name: string; readonly values: string[] }>();

@@ -1,5 +1,5 @@
 /**
- * The connection on which one process of a server passes a request to another. It begins with an introduction, a line of JSON
+ * The connection on which one process of a server passes a request to another. It begins with a preamble, a line of JSON
  * that says what the request itself does not: the client's address, TLS, the mount. The other process
  * acknowledges it with a line end. Until then nothing of the request has been sent, so a process that is gone loses none.
  */
@@ -9,7 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import type { MountedRequest } from '../../http/mount.ts';
 
 /** What the receiving process needs to know about the client's connection. */
-interface Introduction {
+interface Preamble {
   /** The client's certificate. */
   readonly certificate: unknown;
   /** Properties of the socket. */
@@ -21,9 +21,9 @@ interface Introduction {
 const SOCKET_PROPERTIES = ['remoteAddress', 'remotePort', 'remoteFamily', 'localAddress', 'localPort'] as const;
 const LINE_END = 0x0a;
 /** A CGI environment can be large, but not larger than servers accept. */
-const LONGEST_INTRODUCTION = 8 * 1024 * 1024;
+const LONGEST_PREAMBLE = 8 * 1024 * 1024;
 
-function introductionOf(req: MountedRequest): Introduction {
+function preambleOf(req: MountedRequest): Preamble {
   const { socket, baseUrl, originalUrl, environ } = req;
   const known: Record<string, unknown> = {};
   for (const name of SOCKET_PROPERTIES) known[name] = socket[name];
@@ -43,7 +43,7 @@ export function connectToProcess(path: string, req: IncomingMessage): Promise<So
     const gone = (): void => resolve(undefined);
     socket.on('error', () => socket.destroy());
     socket.once('close', gone);
-    socket.write(`${JSON.stringify(introductionOf(req))}\n`);
+    socket.write(`${JSON.stringify(preambleOf(req))}\n`);
     // The process sends nothing more until it has a request.
     socket.once('data', () => {
       socket.off('close', gone);
@@ -57,11 +57,11 @@ function reviveBuffer(_key: string, value: unknown): unknown {
   return type === 'Buffer' && Array.isArray(data) ? Buffer.from(data) : value;
 }
 
-/** Reads the introductions of connections to this process. */
-export class Introductions {
-  readonly #introductions = new WeakMap<Socket, Introduction>();
+/** Reads the preambles of connections to this process. */
+export class Preambles {
+  readonly #preambles = new WeakMap<Socket, Preamble>();
 
-  /** Passes each connection of `listener` on to `server` when it has been introduced. */
+  /** Passes each connection of `listener` on to `server` when its preamble has come. */
   receive(listener: Server, server: Server): void {
     listener.on('connection', (socket) => {
       socket.on('error', () => socket.destroy());
@@ -71,10 +71,10 @@ export class Introductions {
         const end = piece.indexOf(LINE_END);
         pieces.push(end === -1 ? piece : piece.subarray(0, end));
         length += piece.length;
-        if (length > LONGEST_INTRODUCTION) socket.destroy();
+        if (length > LONGEST_PREAMBLE) socket.destroy();
         if (end === -1 || socket.destroyed) return;
         socket.off('data', read);
-        this.#introduce(socket, Buffer.concat(pieces).toString());
+        this.#take(socket, Buffer.concat(pieces).toString());
         socket.write('\n');
         server.emit('connection', socket);
       };
@@ -82,16 +82,16 @@ export class Introductions {
     });
   }
 
-  #introduce(socket: Socket, text: string): void {
-    const introduction = JSON.parse(text, reviveBuffer) as Introduction;
-    const { certificate } = introduction;
+  #take(socket: Socket, text: string): void {
+    const preamble = JSON.parse(text, reviveBuffer) as Preamble;
+    const { certificate } = preamble;
     if (certificate) Object.defineProperty(socket, 'getPeerCertificate', { value: () => certificate });
-    for (const [name, value] of Object.entries(introduction.socket)) Object.defineProperty(socket, name, { value });
-    this.#introductions.set(socket, introduction);
+    for (const [name, value] of Object.entries(preamble.socket)) Object.defineProperty(socket, name, { value });
+    this.#preambles.set(socket, preamble);
   }
 
   /** Completes a request that came on such a connection. */
   complete(req: IncomingMessage): void {
-    Object.assign(req, this.#introductions.get(req.socket)?.request);
+    Object.assign(req, this.#preambles.get(req.socket)?.request);
   }
 }

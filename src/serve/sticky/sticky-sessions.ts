@@ -7,7 +7,7 @@ import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:h
 import { Server } from 'node:net';
 import type { Serving } from '../../deploy/server/serving.ts';
 import { forwardRequest, forwardUpgrade } from '../../gateway/hop/forward.ts';
-import { Introductions } from '../../gateway/hop/introduction.ts';
+import { Preambles } from '../../gateway/hop/preamble.ts';
 import { type HeaderPairs, headersGiven } from '../../http/response/header-lists.ts';
 import { interceptResponse } from '../../http/response/response-interceptor.ts';
 import type { Logger } from '../../log.ts';
@@ -122,24 +122,24 @@ export class StickySessions {
   async #listen(app: App): Promise<void> {
     const path = socketIn(this.#plan.directory, this.#name);
     const listener = await openListener({ kind: 'unix', path }, { mode: 0o600 });
-    const introductions = new Introductions();
-    const introduced: App = Object.assign((req: IncomingMessage, res: ServerResponse) => {
-      introductions.complete(req);
+    const preambles = new Preambles();
+    const completed: App = Object.assign((req: IncomingMessage, res: ServerResponse) => {
+      preambles.complete(req);
       return app(req, res);
     }, app);
     const { upgrade } = app;
     if (upgrade) {
-      introduced.upgrade = (req, socket, head) => {
-        introductions.complete(req);
+      completed.upgrade = (req, socket, head) => {
+        preambles.complete(req);
         return upgrade.call(app, req, socket, head);
       };
     }
     const front = new Server();
-    introductions.receive(listener.server, front);
+    preambles.receive(listener.server, front);
     const settings = httpSettings['~standard'].validate(NO_LIMITS);
     if (!('value' in settings)) throw new Error(settings.issues[0]?.message);
     const server = await makeHttpServer({}, settings.value);
-    const running = await server.serve(introduced, [front], { log: this.#log });
+    const running = await server.serve(completed, [front], { log: this.#log });
     this.#running = {
       ...running,
       close: (options) => {

@@ -5,7 +5,7 @@
 import { rmSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { createServer, Server } from 'node:net';
-import { Introductions } from '../../../gateway/hop/introduction.ts';
+import { Preambles } from '../../../gateway/hop/preamble.ts';
 import type { Address } from '../../../net/address.ts';
 
 /** The environment variable with the `ForkedServerPlace`, as JSON. */
@@ -38,9 +38,9 @@ function listenOn({ socket, address }: ForkedServerPlace): void {
     const callback = args.findLast((each) => typeof each === 'function') as (() => void) | undefined;
     if (callback) this.once('listening', callback);
     const listener = createServer({ allowHalfOpen: true });
-    const introductions = new Introductions();
-    introductions.receive(listener, this);
-    const complete = (req: IncomingMessage): void => introductions.complete(req);
+    const preambles = new Preambles();
+    preambles.receive(listener, this);
+    const complete = (req: IncomingMessage): void => preambles.complete(req);
     this.prependListener('request', complete).prependListener('upgrade', complete);
     Object.assign(this, {
       address: () => ({ address: '127.0.0.1', family: 'IPv4', port }),
