@@ -20,6 +20,9 @@ export interface MemoryLimit {
   readonly reason: string;
 }
 
+/** How many workers a server may have at most. */
+export const MAX_WORKERS = 1024;
+
 const MIB = 1024 * 1024;
 
 /** @param root where proc and sys are; for tests */

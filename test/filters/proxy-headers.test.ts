@@ -256,6 +256,15 @@ describe('prefix', () => {
     expect(await seenWith(`prefix\n${settings}`, headers)).toMatchObject(expected);
   });
 
+  test.each(['http', '0', '65536', '99999'])('force_port = %s is not a port', async (port) => {
+    const directory = temporaryDirectory({ 'x.ini': `[filter:f]\nuse = npm:paster#prefix\nforce_port = ${port}\n` });
+    await expect(loadFilter('config:x.ini#f', { relativeTo: directory })).rejects.toMatchObject({
+      message: expect.stringContaining(`force_port: "${port}" is not a port`),
+      hint: 'allowed: a whole number from 1 to 65535, or nothing',
+      location: { line: 3 },
+    });
+  });
+
   test('egg:PasteDeploy#prefix is the same filter', async () => {
     const directory = temporaryDirectory({ 'x.ini': '[filter:f]\nuse = egg:PasteDeploy#prefix\nprefix = app\n' });
     await expect(loadFilter('config:x.ini#f', { relativeTo: directory })).rejects.toMatchObject({

@@ -1,5 +1,6 @@
 /** The setting `workers`: how many processes serve, or between which bounds their number follows the load. */
 import { int, type SettingType } from '../../config/settings/setting-types.ts';
+import { MAX_WORKERS } from '../../machine/capacity.ts';
 
 /** The number of workers follows the load between these bounds. */
 export interface WorkerRange {
@@ -9,7 +10,6 @@ export interface WorkerRange {
 
 export type WorkersSetting = number | 'auto' | WorkerRange;
 
-const MAX_WORKERS = 1024;
 export const processes = int({ min: 1, max: MAX_WORKERS });
 const lowerBound = int({ min: 0, max: MAX_WORKERS });
 

@@ -67,10 +67,10 @@ export function prefix(options: OptionsOf<typeof prefixSettings> = {}): Filter {
   const prefixes = new PathPrefixes<true>();
   prefixes.add(path, true);
   const port = settings.force_port?.trim();
-  if (port !== undefined && !/^\d{0,5}$/.test(port)) {
+  if (port !== undefined && port !== '' && !isPort(port)) {
     throw new ConfigError('PASTER_PREFIX', `force_port: "${port}" is not a port`, {
       setting: 'force_port',
-      hint: 'allowed: the number of a port, or nothing',
+      hint: 'allowed: a whole number from 1 to 65535, or nothing',
     });
   }
   const trustedHeaders = new Set(settings.headers);
@@ -115,4 +115,8 @@ function addMount(req: MountedRequest, path: string): void {
   req.baseUrl = (req.baseUrl ?? '') + path;
   const { environ } = req;
   if (environ?.['PATH_INFO'] !== undefined) environ['SCRIPT_NAME'] = (environ['SCRIPT_NAME'] ?? '') + path;
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535;
 }

@@ -1,5 +1,7 @@
 /** What `paster control` can do to a server with workers. */
+
 import { describeError, RunError } from '../../errors.ts';
+import { MAX_WORKERS } from '../../machine/capacity.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
 import type { Controllable, ControlRequest, SendPiece, UpgradeOutcome } from '../ipc/control-socket.ts';
 import { sendLogs } from '../ipc/log-lines.ts';
@@ -35,8 +37,6 @@ export interface BlockedWorker {
   readonly thread?: MainThread | null;
   readonly reason?: string;
 }
-
-const MAX_WORKERS = 1024;
 
 export class SupervisorControl<Boot> implements Controllable {
   readonly #supervisor: Supervisor<Boot>;
