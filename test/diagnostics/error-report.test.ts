@@ -1,5 +1,6 @@
 /** Errors as a terminal shows them. */
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { codeFrame, errorReport } from '../../src/diagnostics/error-report.ts';
 import { paintFor, plain } from '../../src/diagnostics/paint.ts';
@@ -33,9 +34,14 @@ test('the excerpt marks the column, masks secrets and escapes control characters
   ]);
   expect((await codeFrame(inIni(directory, 5, 2), plain)).slice(-2)).toEqual(['    6 | a = \\x1b[2J', '']);
   expect((await codeFrame(inIni(directory, 7, 1), plain)).slice(-3)).toEqual(['  > 7 | ', '      | ^', '']);
-  const [, , , last] = (await codeFrame(inIni(directory, 6, 5), paintFor({ isTTY: true }, {}))).slice(-4);
-  expect(last).toBe('');
   expect(await codeFrame(inIni(directory, 99, 1), plain)).toEqual([]);
+});
+
+test('at a terminal the same excerpt is coloured', async () => {
+  const place = inIni(project(), 6, 5);
+  const coloured = await codeFrame(place, paintFor({ isTTY: true }, {}));
+  expect(coloured.join('\n')).toContain('\x1b[');
+  expect(coloured.map(stripVTControlCharacters)).toEqual(await codeFrame(place, plain));
 });
 
 test('frames outside the project are folded, unless all are requested', async () => {

@@ -72,6 +72,7 @@ test('the end of a script’s head is found wherever its output is split', () =>
       received.push(bytes.subarray(at, at + 1));
       end = findHeadEnd(received.view(), searched);
     }
+    expect(end).toBeDefined();
     expect(end).toEqual(findHeadEnd(bytes));
   }
 });

@@ -8,6 +8,7 @@ import { measureQueueTime, queueSeconds } from '../../src/deploy/server/queue-ti
 import { InflightList } from '../../src/metrics/inflight-requests.ts';
 import { LoopLag } from '../../src/metrics/loop-lag.ts';
 import { meter } from '../../src/metrics/meter.ts';
+import { openListener } from '../../src/net/listener.ts';
 import { Peers } from '../../src/net/peers.ts';
 import type { App } from '../../src/protocol/types.ts';
 import type { Serving } from '../contract/backends/backend.ts';
@@ -247,14 +248,21 @@ test('the cost of a refusal does not grow with the number of requests in flight'
   expect(looks).toBeLessThanOrEqual(256 * 1000);
 });
 
-test.each(['http', 'fastcgi', 'scgi'])('the settings work in a section of npm:paster#%s', async (type) => {
+function limitedServer(type: string) {
   const limits = 'max_requests_in_flight = 1\noverload_lag = 30\noverload_except = /own\nqueue_time = 10.0.0.5';
   const relativeTo = temporaryDirectory({
     'x.ini': `${INI}[server:main]\nuse = npm:paster#${type}\nport = 0\n${limits}\n`,
   });
-  const server = await loadServer('config:x.ini', { relativeTo });
-  expect(server.settings).toMatchObject({ max_requests_in_flight: 1, overload_lag: 30, overload_except: ['/own'] });
-  if (type !== 'http') return;
+  return loadServer('config:x.ini', { relativeTo });
+}
+
+test.each(['http', 'fastcgi', 'scgi'])('a section of npm:paster#%s accepts the settings', async (type) => {
+  const { settings } = await limitedServer(type);
+  expect(settings).toMatchObject({ max_requests_in_flight: 1, overload_lag: 30, overload_except: ['/own'] });
+});
+
+test('the settings of a section limit the requests of its server', async () => {
+  const server = await limitedServer('http');
   const [arrived, go] = [signal(), signal()];
   const app: App = async (req, res) => {
     if (req.url === '/held') {
@@ -263,7 +271,6 @@ test.each(['http', 'fastcgi', 'scgi'])('the settings work in a section of npm:pa
     }
     res.end();
   };
-  const { openListener } = await import('../../src/net/listener.ts');
   const open = async () => [await openListener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, {})];
   const running = await server.serveOn(app, open, { isFirst: true, context: await context() });
   whenOver(() => running.close({ graceful: false }));

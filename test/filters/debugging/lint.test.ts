@@ -16,6 +16,12 @@ async function mistakesOf(app: App, method = 'GET'): Promise<string[]> {
   return lines.all.map((line) => line.replace(/^lint: \S+lint\.test\.ts:\d+:\d+: \w+ \/x: /, ''));
 }
 
+/** The line of this file that calls it. */
+function lineHere(): number {
+  const [, caller = ''] = new Error().stack?.match(/lint\.test\.ts:\d+/g) ?? [];
+  return Number(caller.split(':')[1]);
+}
+
 const MISTAKES: Record<string, App> = {
   'setHeader("x-a") after the head was sent': (_req, res) => {
     res.write('a');
@@ -85,8 +91,10 @@ describe('lint reports', () => {
   test('an error as an exception, at its line, with on_mistake = throw', async () => {
     const lines = new Lines();
     let thrown: unknown;
+    let line = 0;
     const { url } = await serveFiltered(lint({ on_mistake: 'throw' }, lines.write), (_req, res) => {
       try {
+        line = 1 + lineHere();
         res.setHeader('Status', '404');
       } catch (error) {
         thrown = error;
@@ -94,7 +102,7 @@ describe('lint reports', () => {
       res.end();
     });
     expect((await ask(url, '/')).status).toBe(200);
-    expect(thrown).toMatchObject({ code: 'PASTER_LINT', location: { file: import.meta.filename } });
+    expect(thrown).toMatchObject({ code: 'PASTER_LINT', location: { file: import.meta.filename, line } });
     expect(lines.all).toEqual([]);
   });
 

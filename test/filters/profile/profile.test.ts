@@ -149,7 +149,7 @@ test('a request whose application fails is profiled', async () => {
   });
   expect((await ask(url, '/')).status).toBe(500);
   expect(failures[0]).toContain('no');
-  await lines.first(1);
+  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/:/)]);
 });
 
 test('a file that cannot be written is reported in a line', async () => {

@@ -1,18 +1,21 @@
-/** Every filter passes on `ready`, `close` and a real WebSocket, also behind all other filters. */
+/** Every filter passes on `ready`, `close` and upgrades, and a real WebSocket passes a chain of them. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import { loadFilter } from '../../../src/deploy/load.ts';
 import type { App } from '../../../src/protocol/types.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
+import { ROOT } from '../../helpers/programs/program.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { mirror, serveThrough } from '../serve.ts';
 
 const USER = 'joe:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=';
 const SECRET = 'a-secret-of-more-than-32-characters!';
 
-/** Each filter, with settings that let a request with the password of USER through. */
-const FILTERS: Readonly<Record<string, string>> = {
+/** A chain of filters, with settings that let a request with the password of USER through. */
+const CHAIN: Readonly<Record<string, string>> = {
   proxy_headers: '',
   prefix: 'prefix = /app',
   maintenance: '',
@@ -27,12 +30,36 @@ const FILTERS: Readonly<Record<string, string>> = {
   session: `secret = ${SECRET}`,
 };
 
-const SECTIONS = Object.entries(FILTERS).map(([name, settings]) => `${name}\n${settings}`);
+/** The other filters, with the settings that they require. */
+const OTHERS: Readonly<Record<string, string>> = {
+  auth_digest: `realm = r\nusers = joe:r:${'0'.repeat(32)}`,
+  static: 'document_root = .',
+  compression: '',
+  error_page: '',
+  error_catcher: '',
+  evalerror: '',
+  cgitb: '',
+  errordocument: '404 = /missing',
+  httpexceptions: '',
+  recursive: '',
+  translogger: '',
+  lint: '',
+  printdebug: '',
+  profile: 'log_filename = x.cpuprofile',
+};
+
+const sectionsOf = (filters: Readonly<Record<string, string>>): string[] =>
+  Object.entries(filters).map(([name, settings]) => `${name}\n${settings}`);
+const SECTIONS = sectionsOf(CHAIN);
 const PASSWORD = { authorization: `Basic ${Buffer.from('joe:secret').toString('base64')}` };
 
+test('every built-in filter is in one of the two lists', () => {
+  const { paster } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  expect(Object.keys({ ...CHAIN, ...OTHERS }).sort()).toEqual(Object.keys(paster['paste.filter_factory']).sort());
+});
+
 describe('calls ready and close of the application once', () => {
-  const digest = `auth_digest\nrealm = r\nusers = joe:r:${'0'.repeat(32)}`;
-  test.each([...SECTIONS, digest])('%s', async (section) => {
+  test.each([...SECTIONS, ...sectionsOf(OTHERS)])('%s', async (section) => {
     const calls: string[] = [];
     const app: App = Object.assign((() => {}) as App, {
       ready: () => calls.push('ready'),
@@ -65,7 +92,7 @@ describe('a WebSocket', () => {
       each.on('message', (message) => each.send(String(message).toUpperCase()));
     });
 
-  test('passes through all filters', async () => {
+  test('passes through the chain', async () => {
     const { url } = await serveThrough(SECTIONS, echoing);
     const client = new WebSocket(`${url}/app/talk`, { headers: PASSWORD });
     const [hello] = await once(client, 'message');

@@ -276,9 +276,10 @@ describe.runIf(process.platform === 'linux')('TERM without a worker while a conn
   test('INT ends the server without serving it', async () => {
     const running = await withoutWorker(OVER_HTTP);
     writeFileSync(join(running.directory, 'held'), '');
-    const { ended } = await stopWithClient(running);
+    const { answer, ended } = await stopWithClient(running);
     await running.program.says(SERVES_FIRST);
     running.program.child.kill('SIGINT');
     expect((await ended).status).toBe(0);
+    await expect(answer).rejects.toThrow();
   });
 });
