@@ -17,6 +17,7 @@ import { fastcgiBackend } from '../contract/backends/fastcgi-backend.ts';
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { eventually } from '../helpers/programs/program.ts';
+import { signal } from '../helpers/programs/signal.ts';
 
 async function textOf(req: IncomingMessage): Promise<string> {
   const parts: Buffer[] = [];
@@ -247,22 +248,18 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
 
   test('the application that is running notices that the client left, and the next one is not called', async () => {
     const events: string[] = [];
-    let leave = (): void => {};
-    const abort = new Promise<void>((resolve) => {
-      leave = resolve;
-    });
+    const begun = signal();
     await ask(
       [
         missing,
         (req, res) => {
           req.resume().on('close', () => events.push('req close'));
           res.on('close', () => events.push(`res close ${res.destroyed} ${res.writableFinished}`));
-          res.write('x');
-          setTimeout(leave, 10);
+          req.on('end', () => res.write('x', begun.fire));
         },
         () => void events.push('the next application is called'),
       ],
-      { method: 'POST', body: ['a'], abort },
+      { method: 'POST', body: ['a'], abort: begun.fired },
     );
     await eventually(() => events.length >= 2);
     expect(events).toEqual(['req close', 'res close true false']);
@@ -270,9 +267,11 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
 
   test('an incomplete body is an error for the application that reads it', async () => {
     const events: string[] = [];
+    const begun = signal();
     await ask(
       [
         (req, res) => {
+          req.once('data', begun.fire);
           for (const name of ['aborted', 'end']) req.on(name, () => events.push(name));
           req.on('error', (error: NodeJS.ErrnoException) => events.push(`${error.code}`));
           req.on('close', () => events.push(`close ${req.complete}`));
@@ -281,7 +280,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
         },
         () => void events.push('the next application is called'),
       ],
-      { method: 'POST', body: ['a'], declaredLength: 100, abort: sleep(100) },
+      { method: 'POST', body: ['a'], declaredLength: 100, abort: begun.fired },
     );
     await eventually(() => events.length >= 3);
     expect(events).toEqual(['aborted', 'ECONNRESET', 'close false']);

@@ -21,6 +21,7 @@ import { http2Backend } from '../../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../../contract/backends/scgi-backend.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { paster, requireProgram, serve } from '../../helpers/programs/program.ts';
+import { signal } from '../../helpers/programs/signal.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { parseCgi } from '../../helpers/requests/cgi-response.ts';
 import { startNginx, startNginxForScgi } from '../../helpers/web-servers/front-end.ts';
@@ -48,8 +49,6 @@ const site: App = async (req, res) => {
     case '/echo':
       for await (const piece of req) res.write(piece);
       return res.end('.');
-    case '/wait':
-      return void res.write('begun');
     case '/wrong':
       return res.writeHead(302).end();
     default:
@@ -78,14 +77,17 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
 
   test('translogger logs complete responses, and one whose client leaves', async () => {
     const [combined, json] = [new Lines(), new Lines()];
-    const { request } = await serveWith(translogger({}, combined.write), translogger({ json: true }, json.write));
+    const begun = signal();
+    const waits: Filter = (app) => (req, res) => (req.url === '/wait' ? res.write('begun', begun.fire) : app(req, res));
+    const loggers = [translogger({}, combined.write), translogger({ json: true }, json.write)];
+    const { request } = await serveWith(...loggers, waits);
     await request({ path: '/a%20b?c=d', headers: { Referer: 'http://r/', 'User-Agent': 'agent "x"' } });
     expect(await combined.first(1)).toEqual([
       expect.stringMatching(
         /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/a%20b\?c=d HTTP\/[\d.]+" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
       ),
     ]);
-    await request({ path: '/wait', abort: sleep(100) });
+    await request({ path: '/wait', abort: begun.fired });
     expect((await json.first(2)).map((line) => JSON.parse(line))).toMatchObject([
       { method: 'GET', url: '/a%20b?c=d', status: 200, bytes: 5, aborted: false },
       { url: '/wait', status: 200, bytes: 5, aborted: true },

@@ -7,6 +7,7 @@ import type { App } from '../../../src/protocol/types.ts';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { leastContrast, overhang, startChromium, visit } from '../../helpers/documentation/chromium.ts';
 import { eventually, needProgram } from '../../helpers/programs/program.ts';
+import { signal } from '../../helpers/programs/signal.ts';
 import { ask } from '../../helpers/requests/ask.ts';
 import { Lines, serveFiltered, settingsFrom } from '../serve-filter.ts';
 
@@ -113,16 +114,19 @@ test('is a file for developer tools, and a page with the function that took the 
 test('only one request is profiled at a time, and then the next one', async () => {
   const lines = new Lines();
   const file = join(temporaryDirectory(), 'p.cpuprofile');
-  let release: () => void = () => {};
+  const [arrived, go] = [signal(), signal()];
   const app: App = async (req, res) => {
-    if (req.url === '/held') await new Promise<void>((resolve) => (release = resolve));
+    if (req.url === '/held') {
+      arrived.fire();
+      await go.fired;
+    }
     res.end('ok');
   };
   const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), app);
   const held = ask(url, '/held');
-  await eventually(() => String(release) !== '() => {}');
+  await arrived.fired;
   await ask(url, '/beside');
-  release();
+  go.fire();
   await held;
   expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/held:/)]);
   await eventually(async () => {

@@ -177,16 +177,20 @@ describe('refused and logged once', () => {
   });
 
   test('too many connections', async () => {
+    const [arrived, go] = [signal(), signal()];
     const client = await connectTo(
       async (_req, res) => {
-        await sleep(100);
+        arrived.fire();
+        await go.fired;
         res.end();
       },
       { max_connections: '1' },
     );
     client.write(request());
+    await arrived.fired;
     const other = await served.client();
     expect((await other.ask()).status).toBe(503);
+    go.fire();
     expect((await client.answer()).status).toBe(200);
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: more than 1 connections']);
   });
