@@ -27,12 +27,12 @@ function versionOf({ product }: Application): string {
   return PRODUCTS.find(({ name }) => name === product)?.version ?? '';
 }
 
-function alsoTested({ edited, lastWords, webSocket, isExclusive }: Application): string {
+function alsoTested({ edited, printedOnTerm, webSocket, isExclusive }: Application): string {
   return [
     'below a prefix',
     ...(edited === undefined ? [] : ['an edit under `--reload`']),
     isExclusive ? 'HUP of one worker under load' : 'HUP under load',
-    ...(lastWords === undefined ? [] : ['shutdown hooks']),
+    ...(printedOnTerm === undefined ? [] : ['shutdown hooks']),
     ...(webSocket === undefined ? [] : ['WebSockets, TERM with one open']),
   ].join(', ');
 }

@@ -128,7 +128,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     expect(seen).toEqual([body.join(''), 'abc']);
   });
 
-  test('a body of several megabytes is kept in a file and can be read again', async () => {
+  test('a body of several megabytes can be read by one application after the other', async () => {
     const body = Array.from({ length: 64 }, (_, i) => Buffer.alloc(50_000, i));
     const hash = createHash('sha1').update(Buffer.concat(body)).digest('hex');
     const hashes: App = async (req, res) => {
@@ -399,7 +399,7 @@ describe('upgrades', () => {
     expect(await upgrade([await cascade([upgrading(404), upgrading()]), upgrading(403)])).toBe('101 hello');
   });
 
-  test('go to the next application if one refuses to upgrade', async () => {
+  test('go to the next application if one does not accept upgrades', async () => {
     const plain = fastify();
     expect(await upgrade([plain, upgrading()])).toBe('101 hello');
   });

@@ -1,6 +1,6 @@
 /** How paths are compared with prefixes, over every protocol: no spelling of a path bypasses the application of its prefix. */
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { cascade } from '../../src/apps/cascade/cascade.ts';
@@ -231,14 +231,13 @@ describe('each part that compares paths refuses ambiguous ones', () => {
   });
 
   test('an upgrade is refused like a request', async () => {
-    const part: App = Object.assign(says, { upgrade: () => {} });
+    const part: App = Object.assign((() => {}) as App, { upgrade: () => {} });
     const app = await urlMap({ '/': part, '/admin': part });
     const server = createServer().listen(0, '127.0.0.1');
     whenOver(() => void server.close());
     await once(server, 'listening');
     server.on('upgrade', (req, socket, head) => app.upgrade?.(req, socket, head));
     const { port } = server.address() as AddressInfo;
-    const { request } = await import('node:http');
     const headers = { connection: 'Upgrade', upgrade: 'websocket' };
     const client = request({ host: '127.0.0.1', port, path: '/x/..%2fadmin', headers }).end();
     const [response] = await once(client, 'response');

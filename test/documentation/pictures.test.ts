@@ -8,6 +8,8 @@ import { ROOT } from '../helpers/programs/program.ts';
 const DIRECTORY = 'docs/pictures';
 /** The maximum size in bytes. */
 const LARGEST = 150_000;
+/** The minimum length of a text that describes a picture instead of naming it. */
+const SENTENCE = 40;
 const PICTURES = readdirSync(join(ROOT, DIRECTORY)).map((name) => join(DIRECTORY, name));
 const MARKDOWN_IMAGE = /!\[(?<alt>[^\]]*)\]\((?<file>[^)\s]+)\)/g;
 const HTML_IMAGE = /<(?:img alt="(?<alt>[^"]*)" src|source media="[^"]*" srcset)="(?<file>[^"]+)"/g;
@@ -27,8 +29,8 @@ test('each picture is used by a page, and each picture of a page exists', () => 
 
 test('each has an alternative text', () => {
   // A dark variant shares the text of its light one.
-  const silent = shown.filter(({ file, alt }) => (alt ?? '').length < 40 && !file.endsWith('-dark.png'));
-  expect(silent).toEqual([]);
+  const undescribed = shown.filter(({ file, alt }) => (alt ?? '').length < SENTENCE && !file.endsWith('-dark.png'));
+  expect(undescribed).toEqual([]);
 });
 
 test.each(PICTURES)('%s has a small file, and the size of a screen', (file) => {

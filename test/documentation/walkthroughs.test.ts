@@ -53,7 +53,7 @@ function isTyped(command: string): boolean {
 }
 
 /** The files are those of the page; `npm run test:tools` has installed the packages. */
-function puttingPackages(product: string): (directory: string) => ProductProject {
+function linkedPackages(product: string): (directory: string) => ProductProject {
   return (directory) => {
     symlinkSync(join(toolDirectory({ name: product }), 'node_modules'), join(directory, 'node_modules'));
     return { built: undefined, builtBelow: undefined };
@@ -62,7 +62,7 @@ function puttingPackages(product: string): (directory: string) => ProductProject
 
 const WITH_PACKAGES = new Map([['docs/tracing.md', 'opentelemetry']]);
 
-function putting(product: Application): (directory: string) => ProductProject {
+function installedProject(product: Application): (directory: string) => ProductProject {
   return (directory) => {
     install(product, directory);
     return { built: product.built, builtBelow: product.below?.built };
@@ -83,8 +83,8 @@ describe('the instructions of the documentation', () => {
           : requireTool(needed) === undefined
             ? 'missing'
             : product
-              ? putting(product)
-              : puttingPackages(needed),
+              ? installedProject(product)
+              : linkedPackages(needed),
       isTyped,
     });
   }

@@ -48,10 +48,10 @@ export class Random {
     const most = this.pick([1, 3, 8, 9, 100, 10_000, bytes.length]);
     const pieces: Buffer[] = [];
     // A long text sent byte by byte takes long, and finds nothing that its first bytes do not.
-    const fine = most < 100 && bytes.length > 2000 ? 2000 : bytes.length;
+    const splitUpTo = most < 100 && bytes.length > 2000 ? 2000 : bytes.length;
     let at = 0;
     while (at < bytes.length) {
-      const end = at < fine ? at + 1 + this.below(most) : bytes.length;
+      const end = at < splitUpTo ? at + 1 + this.below(most) : bytes.length;
       pieces.push(bytes.subarray(at, end));
       at = end;
     }
@@ -61,7 +61,7 @@ export class Random {
   /** The same bytes with a few random changes. */
   mutate(bytes: Buffer): Buffer {
     let result = Buffer.from(bytes);
-    for (let mistakes = 1 + this.below(3); mistakes > 0 && result.length > 0; mistakes--) {
+    for (let changes = 1 + this.below(3); changes > 0 && result.length > 0; changes--) {
       const at = this.below(result.length);
       const count = 1 + this.below(12);
       const before = result.subarray(0, at);

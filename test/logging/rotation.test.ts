@@ -19,6 +19,7 @@ import { LineFile } from '../../src/logging/output/line-file.ts';
 import { type Rotation, rotateIfDue, SizeRotation, TimedRotation } from '../../src/logging/output/rotation.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
+/** 40 bytes with its line feed. */
 const LINE = 'x'.repeat(39);
 
 /** A file as one process has opened it. */
@@ -113,12 +114,12 @@ test('buffered lines fill a file only up to its limit', () => {
 
 test('a file that cannot be rotated is written to, and that is reported once', () => {
   const directory = temporaryDirectory({ 'a.log.1/not-empty': '' });
-  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  onTestFinished(() => said.mockRestore());
+  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => stderr.mockRestore());
   const file = opened(join(directory, 'a.log'), new SizeRotation(10, 1));
   for (const line of ['first line', 'second line', 'third line']) write(file, line);
   expect(readFileSync(join(directory, 'a.log'), 'utf8')).toBe('first line\nsecond line\nthird line\n');
-  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate the log file .*a\.log: EISDIR/)]]);
+  expect(stderr.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate the log file .*a\.log: EISDIR/)]]);
 });
 
 test('only the configured number of files is kept', () => {
@@ -134,7 +135,7 @@ test('only the configured number of files is kept', () => {
 test.each([
   [0, 5],
   [10, 0],
-])('with a limit of %d bytes and %d files to keep nothing is rotated', (limit, keep) => {
+])('nothing is rotated with a limit of %d bytes and %d files to keep', (limit, keep) => {
   const directory = temporaryDirectory();
   const file = opened(join(directory, 'a.log'), new SizeRotation(limit, keep));
   for (const line of ['first line', 'second line']) write(file, line);
@@ -183,14 +184,14 @@ test('a lock that was acquired between the check of a stale one and its removal 
   const file = opened(join(directory, 'a.log'), new SizeRotation(10, 5));
   write(file, 'first line');
   const { kill } = process;
-  const look = vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
+  const spy = vi.spyOn(process, 'kill').mockImplementation((pid, signal) => {
     if (pid === dead) {
       rmSync(lock);
       writeFileSync(lock, String(process.ppid));
     }
     return kill.call(process, pid, signal);
   });
-  onTestFinished(() => look.mockRestore());
+  onTestFinished(() => spy.mockRestore());
   write(file, 'second line');
   expect(contents(directory)).toEqual({ 'a.log': 'first line\nsecond line\n', 'a.log.lock': String(process.ppid) });
 });
@@ -231,11 +232,13 @@ test('a symbolic link is not renamed instead of its file', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'a.log');
   symlinkSync('real.log', path);
-  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  onTestFinished(() => said.mockRestore());
+  const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => stderr.mockRestore());
   const file = opened(path, new SizeRotation(10, 1));
   for (const line of ['first line', 'second line']) write(file, line);
-  expect(said.mock.calls).toEqual([[expect.stringMatching(/^paster: cannot rotate .*: its name is a symbolic link/)]]);
+  expect(stderr.mock.calls).toEqual([
+    [expect.stringMatching(/^paster: cannot rotate .*: its name is a symbolic link/)],
+  ]);
   expect(readFileSync(join(directory, 'real.log'), 'utf8')).toBe('first line\nsecond line\n');
 });
 
@@ -243,7 +246,7 @@ const DAY = 86_400;
 /** 2026-11-21, 09:00 UTC. */
 const MORNING = Date.UTC(2026, 10, 21, 9) / 1000;
 
-test('a daily file is named after its day, and an existing file of that name is appended to', () => {
+test('a daily file is named after its day, and stays if a file has that name', () => {
   const directory = temporaryDirectory({ 'a.log': 'old\n', 'a.log.2026-11-20': 'earlier\n' });
   const path = join(directory, 'a.log');
   const yesterday = new TimedRotation('midnight', 1, 0, true, MORNING - DAY);

@@ -32,7 +32,7 @@ describe('in the source', () => {
     ['app.listen(configuration.port)', 8080],
     ["app.listen('/run/app.sock')", 8080],
     ['app.listen(70000)', 8080],
-  ])('%s has its port', (source, port) => {
+  ])('the port of %s is %i', (source, port) => {
     expect(portIn({ 'server.js': source })[0]).toBe(port);
   });
 

@@ -11,8 +11,11 @@ import { ScgiHeadReader } from '../../src/servers/scgi/head.ts';
 import { collect } from '../helpers/heap.ts';
 
 const SIZE = 60_000;
-/** A buffer that doubles is at most twice too large, and is copied from one that has not been collected yet. */
-const MOST_TIMES = 8;
+/**
+ * The limit of the memory, as a multiple of the bytes: a buffer that doubles is at most twice too large, and is copied from one
+ * that has not been collected yet.
+ */
+const MAX_RATIO = 8;
 
 interface Receiver {
   push(byte: Buffer): unknown;
@@ -42,7 +45,8 @@ test.each<[string, Buffer, () => Receiver]>([
   const receivers = Array.from({ length: 5 }, make);
   const before = inUse();
   for (const receiver of receivers) for (let at = 0; at < bytes.length; at++) receiver.push(byteOf(bytes, at));
-  expect(inUse() - before).toBeLessThan(MOST_TIMES * receivers.length * bytes.length);
+  expect(inUse() - before).toBeLessThan(MAX_RATIO * receivers.length * bytes.length);
+  // Uses the receivers after the measurement, so that they are not collected before it.
   expect(receivers).toHaveLength(5);
 });
 
@@ -57,7 +61,7 @@ test('a body that is kept for the next application takes memory in proportion to
     if (at % 100 === 0) await setImmediate();
   }
   await setImmediate();
-  expect(inUse() - before).toBeLessThan(MOST_TIMES * SIZE);
+  expect(inUse() - before).toBeLessThan(MAX_RATIO * SIZE);
   expect(await spool.read(0)).toEqual(whole.subarray(0, SIZE));
   await spool.close();
 });

@@ -159,6 +159,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
 });
 
 test('overload_lag: requests delayed by other code get a 503, but not the first requests of a process', async () => {
+  // Time before `begin` does not count, such as that in which the process starts.
   const lag = new LoopLag();
   const before = performance.now();
   lag.begin();
@@ -167,8 +168,8 @@ test('overload_lag: requests delayed by other code get a 503, but not the first 
   meter().begin();
   const statuses: number[] = [];
   const app = await guarded(() => {}, { lag: 20 });
-  const spun = performance.now();
-  while (performance.now() - spun < 200);
+  const start = performance.now();
+  while (performance.now() - start < 200);
   await app(
     { method: 'GET', url: '/' } as never,
     { writeHead: (status: number) => statuses.push(status), end() {} } as never,
@@ -223,7 +224,7 @@ test.each([
   ['t=', undefined],
   ['t=-1700000000', undefined],
   ['1'.repeat(100_000), undefined],
-])('X-Request-Start: %.30s', (text, waited) => {
+])('X-Request-Start: %.30s means a wait of %s s', (text, waited) => {
   const seconds = queueSeconds(text, 1_700_000_001.5);
   if (waited === undefined) expect(seconds).toBeUndefined();
   else expect(seconds).toBeCloseTo(waited, 5);
@@ -245,6 +246,7 @@ test('the cost of a refusal does not grow with the number of requests in flight'
   }
   looks = 0;
   for (let count = 0; count < 1000; count++) expect(list.reaches(10_000)).toBe(true);
+  // On average, a call may look at 256 responses.
   expect(looks).toBeLessThanOrEqual(256 * 1000);
 });
 

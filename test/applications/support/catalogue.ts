@@ -41,7 +41,7 @@ export interface Application {
   /** The file whose `Hello` becomes `Goodbye` under --reload. */
   readonly edited?: string;
   /** What the program prints when TERM ends it. */
-  readonly lastWords?: RegExp;
+  readonly printedOnTerm?: RegExp;
   /** A WebSocket of the program: what the client sends, and what the program sends back. */
   readonly webSocket?: { readonly path: string; readonly send: string; readonly receive: RegExp };
 }
@@ -149,7 +149,7 @@ export const NEST: Application = {
     { path: '/nothing' },
   ],
   compared: 'controllers, pipes, exceptions, CORS, bodies',
-  lastWords: /^shutdown hook: SIGTERM$/m,
+  printedOnTerm: /^shutdown hook: SIGTERM$/m,
   edited: 'greeting.js',
 };
 
@@ -177,7 +177,7 @@ export const ADONIS: Application = {
   ],
   compared: 'cookies, bodies, queries, the scheme, redirects, errors',
   edited: 'greeting.js',
-  lastWords: /^terminating$/m,
+  printedOnTerm: /^terminating$/m,
 };
 
 export const VERDACCIO: Application = {

@@ -66,7 +66,7 @@ function withoutPrefix(seen: readonly Seen[]): unknown[] {
 }
 
 export function testApplication(application: Application): void {
-  const { product, title, visits, edited, lastWords, webSocket } = application;
+  const { product, title, visits, edited, printedOnTerm, webSocket } = application;
   const start = (directory: string, spec: string, ...args: readonly string[]): Promise<Program & { url: string }> =>
     serve([spec, '-v', ...args], { cwd: directory, env: ENV });
 
@@ -182,9 +182,9 @@ export function testApplication(application: Application): void {
       const { status, stdout, stderr } = await program.kill('SIGTERM');
       expect(status).toBe(0);
       // Each worker lets its program finish: the workers that a HUP has replaced, and the last ones.
-      if (lastWords) {
-        const said = (stdout + stderr).match(new RegExp(lastWords.source, 'gm'));
-        expect(said).toHaveLength(2 * (HUPS + 1));
+      if (printedOnTerm) {
+        const printed = (stdout + stderr).match(new RegExp(printedOnTerm.source, 'gm'));
+        expect(printed).toHaveLength(2 * (HUPS + 1));
       }
     }, 600_000);
   });

@@ -1,3 +1,4 @@
+/** Scripts that cannot be run, that take too long, and more of them than may run at once. */
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { cgi } from '../../../src/apps/cgi/cgi.ts';
 import { lineLogger } from '../../../src/log.ts';
-import { eventually } from '../../helpers/programs/program.ts';
+import { eventually, isAlive } from '../../helpers/programs/program.ts';
 import { askRaw, serveApp } from '../static/serve.ts';
 import { bin, ENV, scripts } from './scripts.ts';
 
@@ -72,14 +73,6 @@ describe('limits', () => {
   const SLEEP = '#!/bin/sh\necho $$ > "$0.pid"\nsleep 600 &\necho $! > "$0.child"\nwait\n';
   const pids = (directory: string): number[] =>
     ['pid', 'child'].map((name) => Number(readFileSync(join(directory, `x.${name}`), 'utf8')));
-  const isAlive = (pid: number): boolean => {
-    try {
-      // A process that has ended and waits for its parent to collect it (a zombie) does not count as alive.
-      return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-    } catch {
-      return false;
-    }
-  };
 
   test('a script that is silent for too long is ended, together with its children', async () => {
     const { ask, log, directory } = await bin({ x: SLEEP }, { timeout: 0.5 });

@@ -1,3 +1,4 @@
+/** How the output of a CGI script becomes a response (RFC 3875 section 6), and what is refused. */
 import { describe, expect, test } from 'vitest';
 import { eventually } from '../../helpers/programs/program.ts';
 import { bin, ENV } from './scripts.ts';
@@ -22,7 +23,7 @@ describe('the script’s output', () => {
     expect(await response.text()).toBe('');
   });
 
-  test('may redirect to another site with Location, with the Status of the script', async () => {
+  test('may redirect to another site with Location: with 302, or with its own Status', async () => {
     const away = await answerTo(say('Location: https://example.org/x\\n\\n'));
     expect(away).toMatchObject({ status: 302, headers: { location: 'https://example.org/x' } });
     expect(await answerTo(say('Status: 303 See\\nLocation: /cgi-bin/x\\n\\n'))).toMatchObject({ status: 303 });

@@ -13,7 +13,7 @@ import { echoHead, type Head, sendBytes, startServer } from './upstream.ts';
 
 describe('a proxy over TLS', () => {
   /** Starts a server with a certificate for 127.0.0.1, which also upgrades, and a proxy that trusts it or not. */
-  async function behind(part: (host: string) => string, trusts: boolean): Promise<string> {
+  async function startProxy(part: (host: string) => string, trusts: boolean): Promise<string> {
     const directory = temporaryDirectory({});
     const certificate = makeCertificate(directory);
     const server = createServer({ key: readFileSync(certificate.key), cert: readFileSync(certificate.cert) }, echoHead);
@@ -31,12 +31,12 @@ describe('a proxy over TLS', () => {
   }
 
   test('responds 502 if an unknown authority has signed the certificate', async () => {
-    const url = await behind((host) => `proxy\naddress = https://${host}`, false);
+    const url = await startProxy((host) => `proxy\naddress = https://${host}`, false);
     expect((await ask(url, '/')).status).toBe(502);
   });
 
   test('requires the certificate of the address, whatever host the client names', async () => {
-    const url = await behind((host) => `transparent_proxy\nforce_scheme = https\nforce_host = ${host}`, true);
+    const url = await startProxy((host) => `transparent_proxy\nforce_scheme = https\nforce_host = ${host}`, true);
     const reply = await ask(url, '/', { headers: { Host: 'any.example' } });
     expect(reply.status).toBe(200);
     expect((JSON.parse(reply.body.toString()) as Head).headers['host']).toBe('any.example');

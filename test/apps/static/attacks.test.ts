@@ -47,16 +47,18 @@ test('there are at least 200 attacks of all kinds', () => {
   expect(new Set(ATTACKS.map(({ target, headers }) => target + headers?.['range'])).size).toBeGreaterThanOrEqual(200);
 });
 
-async function attackAll(ask: Ask, prefix: string, hidden: boolean): Promise<void> {
+/** @param hidesDotfiles whether the server must not send any file whose name begins with a dot */
+async function attackAll(ask: Ask, prefix: string, hidesDotfiles: boolean): Promise<void> {
   const wrong: string[] = [];
   for (const { target, headers, harmless } of ATTACKS) {
     const { status, body, headers: answered } = await ask(target.replace(/^\//, `${prefix}/`), headers);
     const text = body.toString('latin1');
     const refused = status >= 400 && status < 500;
     const inside = harmless && ((status === 200 && text === HELLO) || (status === 206 && HELLO.includes(text)));
-    const leaks = text.includes(SECRET) || text.includes('root:') || (hidden && text.includes(HIDDEN));
+    const leaks = text.includes(SECRET) || text.includes('root:') || (hidesDotfiles && text.includes(HIDDEN));
     const forged = 'set-cookie' in answered || /^(?:[a-z]+:)?[/\\]{2}/i.test(answered['location'] ?? '');
-    if ((hidden && !refused && !inside) || leaks || forged) wrong.push(`${target} ${status} ${text.slice(0, 40)}`);
+    if ((hidesDotfiles && !refused && !inside) || leaks || forged)
+      wrong.push(`${target} ${status} ${text.slice(0, 40)}`);
   }
   expect(wrong).toEqual([]);
 }

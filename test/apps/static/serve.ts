@@ -17,6 +17,7 @@ export type Ask = (target: string, headers?: Readonly<Record<string, string>>, m
 export async function serveApp(app: App): Promise<{ ask: Ask; port: number; url: string }> {
   const server = createServer((req, res) => {
     Promise.resolve(app(req, res)).catch((error: unknown) => {
+      // A status that no test expects.
       res.statusCode = 599;
       res.end(String(error));
     });

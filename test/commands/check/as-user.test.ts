@@ -75,7 +75,12 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
   }
 
   const closed = (run: string): void => chmodSync(run, 0o700);
-  const CASES: readonly [what: string, settings: string, prepare: (run: string) => void, cure: RegExp | undefined][] = [
+  const CASES: readonly [
+    what: string,
+    settings: string,
+    prepare: (run: string) => void,
+    suggestion: RegExp | undefined,
+  ][] = [
     ['the default mode', '', () => {}, /\(socket_group = www-data\)$/],
     ['a socket of its group', 'socket_group = www-data', () => {}, undefined],
     ['a socket of its own', 'socket_owner = www-data', () => {}, undefined],
@@ -129,7 +134,7 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     ],
   ];
 
-  test.each(CASES)('%s', async (_what, settings, prepare, cure) => {
+  test.each(CASES)('the findings match a connection: %s', async (_what, settings, prepare, suggestion) => {
     const cwd = project(`use = npm:paster#fastcgi\nsocket = %(here)s/run/app.sock\n${settings}`);
     const run = join(cwd, 'run');
     prepare(run);
@@ -138,12 +143,12 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     const after = await checkHere(cwd, 'www-data');
     const isOpen = await connects(join(run, 'app.sock'), 'www-data');
 
-    expect([before.status, isOpen], before.stdout).toEqual(cure ? [2, false] : [0, true]);
+    expect([before.status, isOpen], before.stdout).toEqual(suggestion ? [2, false] : [0, true]);
     expect(after).toEqual(before);
     const [first = '', ...rest] = before.stdout.trim().split('\n');
-    if (cure) {
+    if (suggestion) {
       expect(first).toMatch(/^x\.ini:5:1: \[server:main\] www-data may not /);
-      expect(first).toMatch(cure);
+      expect(first).toMatch(suggestion);
     } else {
       expect(first).toBe(`[server:main] www-data can connect to fastcgi://unix:${join(run, 'app.sock')}`);
       expect(rest).toEqual(['x.ini: ok']);
@@ -161,9 +166,9 @@ describe.runIf(requireRoot() && SETPRIV !== undefined)('as root', () => {
     chmodSync(join(cwd, 'run'), 0o700);
     chmodSync(join(cwd, 'run/a'), 0o700);
     const { stdout } = await checkHere(cwd, 'nobody');
-    const cures = [...stdout.matchAll(/\((chmod o\+x \S+),/g)].map(([, cure = '']) => cure);
-    expect(cures).toHaveLength(2);
-    for (const cure of cures) execFileSync('sh', ['-c', cure]);
+    const suggestions = [...stdout.matchAll(/\((chmod o\+x \S+),/g)].map(([, suggestion = '']) => suggestion);
+    expect(suggestions).toHaveLength(2);
+    for (const suggestion of suggestions) execFileSync('sh', ['-c', suggestion]);
     expect((await checkHere(cwd, 'nobody')).status).toBe(0);
     await serve(['x.ini'], { cwd });
     expect(await connects(join(cwd, 'run/a/app.sock'), 'nobody')).toBe(true);

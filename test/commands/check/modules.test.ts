@@ -95,7 +95,7 @@ describe('modules', () => {
     ['module:./app.mjs#value', '1:1: [app:main] this is not an application: 42'],
     ['module:./app.mjs#none', '2:7: [app:main] $DIR/app.mjs exports no "none"'],
     ['call:./app.mjs:broken', '[app:main] call:./app.mjs:broken failed: TypeError: no schema'],
-  ])('%s', async (use, expected) => {
+  ])('use = %s is an error', async (use, expected) => {
     const [first] = await lines(`[app:main]\nuse = ${use}\n${SERVER}`);
     expect(first).toContain(expected);
   });
@@ -119,7 +119,7 @@ describe('modules', () => {
     ]);
   });
 
-  test('a section that a composite uses only through [DEFAULT] is used', async () => {
+  test('a section that a composite uses only through [DEFAULT] is not reported as unused', async () => {
     const ini = '[DEFAULT]\nnot_found_app = gone\n[composite:main]\nuse = egg:Paste#urlmap\n/ = a\n';
     expect(await lines(`${ini}[app:a]\nuse = npm:paster#test\n[app:gone]\nuse = npm:paster#test\n${SERVER}`)).toEqual(
       [],

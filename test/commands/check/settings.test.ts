@@ -12,7 +12,7 @@ describe('servers', () => {
     ['workers = 0', 'workers: 0 is out of range'],
     ['graceful_timeout = 3000000', 'graceful_timeout: 3000000 is out of range'],
     ['request_timeout = 30\nheaders_timeout = 31', 'headers_timeout: 31 is more than request_timeout (30)'],
-  ])('%s', async (setting, expected) => {
+  ])('%s is an error', async (setting, expected) => {
     expect(await lines(`[app:main]\nuse = module:./app.mjs\n${SERVER}${setting}\n`)).toEqual([
       expect.stringContaining(expected),
     ]);
@@ -65,10 +65,10 @@ describe('conditions that a part has beyond types', () => {
     ],
     ['composite', 'urlmap', '/a = config:y.ini\n/a/ = config:y.ini', /^4:1: .*"\/a\/": this prefix is mapped already/],
     ['composite', 'cascade', 'catch = 404', /^1:1: .*the cascade names no application/],
-  ])('[%s:main] use = npm:paster#%s, %s', async (kind, part, settings, mistake) => {
+  ])('[%s:main] use = npm:paster#%s, %s', async (kind, part, settings, message) => {
     const others = { 'y.ini': '[app:main]\nuse = npm:paster#test\n' };
     const ini = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n${SERVER}`;
-    expect(await lines(ini, others)).toEqual([expect.stringMatching(mistake)]);
+    expect(await lines(ini, others)).toEqual([expect.stringMatching(message)]);
   });
 
   test.each([
@@ -104,7 +104,7 @@ describe('conditions that a part has beyond types', () => {
     async (kind, part, settings, message) => {
       const section = `[${kind}:main]\nuse = npm:paster#${part}\n${settings}\n`;
       const ini = kind === 'app' ? section + SERVER : `${section}[app:main]\nuse = module:./app.mjs\n${SERVER}`;
-      const found = await lines(`${ini}`);
+      const found = await lines(ini);
       expect(found.filter((line) => !line.includes('is not used'))).toEqual([
         expect.stringContaining(`3:1: [${kind}:main] ${message}`),
       ]);

@@ -32,7 +32,7 @@ datefmt = %H:%M
 x = %(nope)s
 `;
 
-const AROUND = '"here": "$DIR",\n      "__file__": "$DIR/x.ini"';
+const HERE_AND_FILE = '"here": "$DIR",\n      "__file__": "$DIR/x.ini"';
 
 test('--json has [DEFAULT] first, the order of the file, and in each section what it inherits', async () => {
   const { stdout, stderr, status } = await config(INI, ['--json']);
@@ -40,7 +40,7 @@ test('--json has [DEFAULT] first, the order of the file, and in each section wha
   "file": "$DIR/x.ini",
   "sections": {
     "DEFAULT": {
-      ${AROUND},
+      ${HERE_AND_FILE},
       "port": "8080",
       "10": "ten",
       "2": "two"
@@ -50,7 +50,7 @@ test('--json has [DEFAULT] first, the order of the file, and in each section wha
       "url": "http://localhost:1/",
       "lines": "\\none\\ntwo",
       "port": "1",
-      ${AROUND},
+      ${HERE_AND_FILE},
       "10": "ten",
       "2": "two"
     },
@@ -58,13 +58,13 @@ test('--json has [DEFAULT] first, the order of the file, and in each section wha
       "__proto__": "$DIR",
       "9": "%",
       "1": "one",
-      ${AROUND},
+      ${HERE_AND_FILE},
       "port": "8080",
       "10": "ten",
       "2": "two"
     },
     "7": {
-      ${AROUND},
+      ${HERE_AND_FILE},
       "port": "8080",
       "10": "ten",
       "2": "two"
@@ -73,7 +73,7 @@ test('--json has [DEFAULT] first, the order of the file, and in each section wha
       "format": "%(message)s",
       "datefmt": "%H:%M",
       "x": "%(nope)s",
-      ${AROUND},
+      ${HERE_AND_FILE},
       "port": "8080",
       "10": "ten",
       "2": "two"
@@ -192,11 +192,17 @@ test('for a file with errors, only the errors are shown, all of them', async () 
   expect(stderr).toMatch(/^paster: x\.ini:2:1: .*\npaster: x\.ini:4:1: .*\n$/);
 });
 
-test.each([[[]], [['-v']], [['--json']], [['--raw']]])('control characters are escaped %j', async (args) => {
-  const { stdout, stderr } = await config('[a\u001b[31m]\nb\u009b = \u001b]0;x\u0007\t\u202e\nc = %(\u001b)s\n', args);
-  expect(stdout.length).toBeGreaterThan(100);
-  expect(stdout + stderr).not.toMatch(/[^\P{C}\n]/u);
-});
+test.each([[[]], [['-v']], [['--json']], [['--raw']]])(
+  'control characters are escaped with the options %j',
+  async (args) => {
+    const { stdout, stderr } = await config(
+      '[a\u001b[31m]\nb\u009b = \u001b]0;x\u0007\t\u202e\nc = %(\u001b)s\n',
+      args,
+    );
+    expect(stdout.length).toBeGreaterThan(100);
+    expect(stdout + stderr).not.toMatch(/[^\P{C}\n]/u);
+  },
+);
 
 test('JSON with control characters parses to the text of the file', async () => {
   const { stdout } = await config('[a]\nb = \u001b]0;x\u0007\u009b\u202e\u{e0001}\n', ['--json', '--section', 'a']);

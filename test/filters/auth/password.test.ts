@@ -13,7 +13,7 @@ test.each([
   ['', 'a', false],
   ['é', 'é', true],
   ['é', 'e\u0301', false],
-])('%j and %j are compared', (one, other, same) => {
+])('whether %j equals %j: %j', (one, other, same) => {
   expect(equalTexts(one, other)).toBe(same);
 });
 
@@ -27,7 +27,7 @@ test('no secret is compared by ===, which stops at the first difference', () => 
       .filter((line) => !/[!=]== (?:undefined|''|hash\.length)/.test(line) && !/\.length [!=]==/.test(line)),
   );
   expect(comparisons).toEqual([]);
-  // Time itself is too coarse to tell.
+  // A measured time is too coarse to show this, so the test reads the source.
   expect(String(equalTexts)).toMatch(/length && \S*timingSafeEqual\S*\(left, right\);?\s*}$/);
 });
 
@@ -36,7 +36,7 @@ test.each([
   ['p\u00e4ssw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', true],
   ['p\u00e4ssw\u00f6rd', '$2y$05$5I2ypxFyEkzN478hej7lGe0GZCs5Gb74gdibTcPKL7JYh9MNeT456', true],
   ['passw\u00f6rd', '$apr1$abcdefgh$030j6I3f1zNCF9tihqdd11', false],
-])('the password %s is verified', async (password, hash, isRight) => {
+])('whether the password %s matches %s: %j', async (password, hash, isRight) => {
   expect(await verifyPassword(password, hash)).toBe(isRight);
 });
 
@@ -49,6 +49,6 @@ test.each([
   '{SHA}x',
   'secret',
   '',
-])('%j is refused as a hash that costs too much to compute', (hash) => {
+])('%j is refused as a hash: it is none, or costs too much to compute', (hash) => {
   expect(isPasswordHash(hash)).toBe(false);
 });

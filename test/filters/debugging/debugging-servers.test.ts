@@ -145,8 +145,8 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     await request({ path: '/hello' });
     await request({ method: 'POST', path: '/echo', headers: { 'X-A': ['1', '2'] }, body: ['abc'] });
     await request({ method: 'HEAD', path: '/pages/404' });
-    const head = lines.all.filter((line) => !line.endsWith('a body for HEAD'));
-    expect(head).toEqual([]);
+    const unexpected = lines.all.filter((line) => !line.endsWith('a body for HEAD'));
+    expect(unexpected).toEqual([]);
     await request({ path: '/wrong' });
     expect(lines.all.at(-1)).toMatch(/^lint: \S+debugging-servers\.test\.ts:\d+:\d+: GET \/wrong: status 302 without/);
   });

@@ -135,12 +135,15 @@ describe('lint reports', () => {
 });
 
 test.each<[string, App]>([
-  ['a plain answer', (_req, res) => res.end('abc')],
-  ['an answer with its length', (_req, res) => res.writeHead(200, { 'content-length': 3 }).end('abc')],
-  ['an answer in chunks', (_req, res) => res.write('a', () => res.end(() => {}))],
-  ['none', (_req, res) => res.writeHead(204).end()],
+  ['a plain response', (_req, res) => res.end('abc')],
+  ['a response with its length', (_req, res) => res.writeHead(200, { 'content-length': 3 }).end('abc')],
+  ['a response in chunks', (_req, res) => res.write('a', () => res.end(() => {}))],
+  ['a response without a body', (_req, res) => res.writeHead(204).end()],
   ['a redirection', (_req, res) => res.writeHead(302, 'Found', { location: '/' }).end()],
-  ['pairs of headers', (_req, res) => res.writeHead(200, ['a', 'b', 'set-cookie', 'c']).end('d')],
+  [
+    'a head that is an array of names and values',
+    (_req, res) => res.writeHead(200, ['a', 'b', 'set-cookie', 'c']).end('d'),
+  ],
 ])('%s causes no report', async (_what, app) => {
   expect(await mistakesOf(app)).toEqual([]);
 });

@@ -14,7 +14,7 @@ const failing: App = (_req, res) => {
   throw new TypeError('the reactor <b>leaks</b>', { cause: new Error('a valve at db://me:hunter2@host') });
 };
 
-async function caught(
+async function serveWithErrorPage(
   globalConf: Settings,
   section: Settings,
   app: App = failing,
@@ -38,7 +38,7 @@ describe('without debug', () => {
     ['the section turns debug off', { debug: 'true' }, { debug: 'false' }],
     ['Tornado’s flag turns it off', { debug: 'true', serve_traceback: 'false' }, {}],
   ])('when %s, the client gets an ID that the log has too', async (_what, globalConf, section) => {
-    const { url, records } = await caught(globalConf, section);
+    const { url, records } = await serveWithErrorPage(globalConf, section);
     for (const options of [{}, HTML, JSON_ONLY]) {
       const { status, headers, body } = await ask(url, '/a?b&token=t0', options);
       const text = body.toString();
@@ -55,7 +55,7 @@ describe('without debug', () => {
   });
 
   test('the response has the text of error_message, and keeps the request ID of the client', async () => {
-    const { url } = await caught({}, { error_message: 'We <look> into it.' });
+    const { url } = await serveWithErrorPage({}, { error_message: 'We <look> into it.' });
     const page = await ask(url, '/', { headers: { ...HTML.headers, 'x-request-id': 'known-7' } });
     expect(page.body.toString()).toContain('We &lt;look&gt; into it.');
     expect(page.body.toString()).toContain('<code>known-7</code>');
@@ -70,7 +70,7 @@ describe('without debug', () => {
 
   test('the record is appended to error_log', async () => {
     const here = temporaryDirectory();
-    const { url, records } = await caught({ here }, { error_log: join(here, 'errors.log') });
+    const { url, records } = await serveWithErrorPage({ here }, { error_log: join(here, 'errors.log') });
     await ask(url, '/');
     expect(readFileSync(join(here, 'errors.log'), 'utf8')).toMatch(/^\d{4}-\S+Z error \S+: GET \/ failed: TypeError/);
     expect(records.all).toHaveLength(1);
@@ -79,7 +79,7 @@ describe('without debug', () => {
 
 describe('with debug', () => {
   test('control characters of a message are escaped in plain text', async () => {
-    const { url } = await caught({ debug: 'true' }, {}, () => {
+    const { url } = await serveWithErrorPage({ debug: 'true' }, {}, () => {
       throw new Error('no such name: \x1b]0;title\x07\x1b[2J\tx');
     });
     const text = (await ask(url, '/', { headers: { accept: 'text/plain' } })).body.toString();
@@ -91,7 +91,7 @@ describe('with debug', () => {
     ['in the section', {}, { debug: 'true' }],
     ['in Tornado’s flag', { serve_traceback: 'true' }, {}],
   ])('%s, a browser gets the error, its place and the request', async (_what, globalConf, section) => {
-    const { url } = await caught(globalConf, section);
+    const { url } = await serveWithErrorPage(globalConf, section);
     const { status, body, headers } = await ask(url, '/path?password=hunter2&page=7', {
       headers: { ...HTML.headers, authorization: 'Basic hunter2', cookie: 'sid=hunter2', "x-odd'&": '<b>' },
     });
@@ -99,7 +99,6 @@ describe('with debug', () => {
     expect(status).toBe(500);
     expect(headers['cache-control']).toBe('no-store');
     expect(page).toContain('the reactor &lt;b&gt;leaks&lt;/b&gt;');
-    // The failing line of this file.
     expect(page).toContain('error-page.test.ts');
     expect(page).toContain('half=done');
     expect(page).toContain('page=7');
@@ -111,7 +110,7 @@ describe('with debug', () => {
   });
 
   test('JSON and text have the same details', async () => {
-    const { url } = await caught({ debug: 'true' }, {});
+    const { url } = await serveWithErrorPage({ debug: 'true' }, {});
     const json = JSON.parse((await ask(url, '/', JSON_ONLY)).body.toString());
     expect(json).toMatchObject({ status: 500, name: 'TypeError', message: 'the reactor <b>leaks</b>' });
     expect(json.stack.join('\n')).toMatch(/error-page\.test\.ts:\d+/);
@@ -134,7 +133,7 @@ describe('with debug', () => {
       }),
     ],
   ])('accepts %s as an error', async (_what, thrown) => {
-    const { url } = await caught({ debug: 'true' }, {}, () => {
+    const { url } = await serveWithErrorPage({ debug: 'true' }, {}, () => {
       throw thrown;
     });
     for (const options of [HTML, JSON_ONLY, {}]) expect((await ask(url, '/', options)).status).toBe(500);
@@ -143,7 +142,7 @@ describe('with debug', () => {
 
 describe('an error', () => {
   test('of a promise responds 500', async () => {
-    const { url, records } = await caught({}, {}, async () => {
+    const { url, records } = await serveWithErrorPage({}, {}, async () => {
       await null;
       throw new Error('later');
     });
@@ -152,7 +151,7 @@ describe('an error', () => {
   });
 
   test('after the head aborts the connection, and adds nothing', async () => {
-    const { url, records, failures } = await caught({ debug: 'true' }, {}, async (_req, res) => {
+    const { url, records, failures } = await serveWithErrorPage({ debug: 'true' }, {}, async (_req, res) => {
       res.write('begun;');
       await new Promise((resolve) => setTimeout(resolve, 20));
       throw new Error('too late');
@@ -164,7 +163,7 @@ describe('an error', () => {
   });
 
   test('after the end leaves the response complete', async () => {
-    const { url, records } = await caught({}, {}, async (_req, res) => {
+    const { url, records } = await serveWithErrorPage({}, {}, async (_req, res) => {
       res.end('whole');
       throw new Error('afterwards');
     });
@@ -174,18 +173,20 @@ describe('an error', () => {
   });
 
   test('after the client has left is logged', async () => {
-    const { url, records } = await caught({}, {}, async (_req, res) => {
+    const { url, records } = await serveWithErrorPage({}, {}, async (_req, res) => {
       res.write('begun');
       await new Promise((resolve) => res.on('close', resolve));
-      throw new Error('nobody there');
+      throw new Error('no client');
     });
     (await askForStart(url, '/')).leave();
-    expect((await records.first(1))[0]).toContain('nobody there');
+    expect((await records.first(1))[0]).toContain('no client');
   });
 });
 
 test('a request without errors passes unchanged', async () => {
-  const { url, records } = await caught({ debug: 'true' }, {}, (_req, res) => res.writeHead(418).end('short'));
+  const { url, records } = await serveWithErrorPage({ debug: 'true' }, {}, (_req, res) =>
+    res.writeHead(418).end('short'),
+  );
   const { status, body } = await ask(url, '/');
   expect([status, body.toString(), records.all]).toEqual([418, 'short', []]);
 });

@@ -93,7 +93,7 @@ test('the page in a browser can search, fold, zoom with the keyboard and save', 
   }
 });
 
-test('is a file for developer tools, and a page with the function that took the time', async () => {
+test('a profile is a file for developer tools, and a page with the function that took the time', async () => {
   const directory = temporaryDirectory();
   const lines = new Lines();
   const file = join(directory, 'one.cpuprofile');

@@ -65,11 +65,11 @@ function read(pieces: readonly Buffer[]): string[] {
 }
 
 function records(random: Random, trace: Buffer[]): void {
-  // Adjacent bytes differ, so that the end of one text is distinguishable from the start of the next.
+  // Adjacent records have different IDs, by which `read` tells where one ends.
   const sent = someRecords(random).filter((each, i, all) => i === 0 || each.id !== all[i - 1]?.id);
-  const bytes = Buffer.concat(sent.map(({ type, id, content, padding }) => record(type, id, content, padding)));
+  const reference = Buffer.concat(sent.map(({ type, id, content, padding }) => record(type, id, content, padding)));
   const ours = Buffer.concat(sent.map(({ type, id, content, padding }) => encodeRecord(type, id, content, padding)));
-  const pieces = random.split(random.chance(0.5) ? bytes : ours);
+  const pieces = random.split(random.chance(0.5) ? reference : ours);
   trace.push(...pieces);
   const expected = sent.map(({ type, id, content }) => `${type} ${id} ${content.toString('latin1')}`);
   const seen = read(pieces);

@@ -6,9 +6,9 @@ import { temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, serve } from '../../helpers/programs/program.ts';
 
 const SERVER = '[server:main]\nuse = npm:paster#http\nport = 0\n';
-const asked = async (url: string): Promise<string> => (await fetch(url)).text();
+const get = async (url: string): Promise<string> => (await fetch(url)).text();
 const becomes = (url: string, text: string): Promise<boolean> =>
-  eventually(async () => (await asked(url).catch(() => '')) === text);
+  eventually(async () => (await get(url).catch(() => '')) === text);
 
 describe('reload_ignore', () => {
   // Below a directory with an ignored name: only names in the project count.
@@ -31,7 +31,7 @@ describe('reload_ignore', () => {
   test('ignores by default what Next.js builds, and var', async () => {
     const cwd = project('reload_files = ../**/*.txt\n');
     const program = await serve(['etc/x.ini', '--reload'], { cwd });
-    expect(await asked(program.url)).toBe('first first one');
+    expect(await get(program.url)).toBe('first first one');
     change(cwd, '.next/built.cjs');
     writeFileSync(join(cwd, 'var/log.txt'), 'x');
     change(cwd, 'dist/built.cjs');
@@ -84,7 +84,7 @@ export default app;
   ])('%s: the old worker ends before the new one loads, and requests wait', async (_what, options, message) => {
     const cwd = project('reload_exclusive = true\n');
     const program = await serve(['x.ini', ...options], { cwd });
-    expect(await asked(program.url)).toBe('one');
+    expect(await get(program.url)).toBe('one');
     writeFileSync(join(cwd, 'app.mjs'), app('two'));
     if (options.includes('-w')) program.child.kill('SIGHUP');
     const answers: string[] = [];
@@ -92,7 +92,7 @@ export default app;
       const response = await fetch(program.url, { headers: { connection: 'close' } });
       answers.push(await response.text());
     }
-    expect(await asked(program.url)).toBe('two');
+    expect(await get(program.url)).toBe('two');
     expect(new Set([...answers, 'one', 'two'])).toEqual(new Set(['one', 'two']));
     expect(program.output).not.toMatch(/does not start|EEXIST/);
   });
@@ -104,6 +104,6 @@ export default app;
     program.child.kill('SIGHUP');
     await program.says(/the new version does not start, and the old one has ended: .*broken/);
     writeFileSync(join(cwd, 'app.mjs'), app('two'));
-    expect(await asked(program.url)).toBe('two');
+    expect(await get(program.url)).toBe('two');
   });
 });

@@ -148,15 +148,17 @@ test('without a terminal, only the two lines for scripts are printed', async () 
   });
 });
 
-test('--open reports that there is no browser', async () => {
+test('--open reports that there is no browser, or that a browser cannot connect', async () => {
   const program = await serve(['x.ini', '--open'], { cwd: project(), env: { PATH: '/nonexistent' } });
   await program.says(/--open: there is no (xdg-)?open here; open http:\S+ yourself/);
   expect((await fetch(program.url)).status).toBe(200);
-  const over = await serve(['x.ini', '--open', '-s', 'fastcgi', '-p', '0', '--host', '127.0.0.1'], { cwd: project() });
-  await over.says(/a browser cannot connect/);
+  const fastcgi = await serve(['x.ini', '--open', '-s', 'fastcgi', '-p', '0', '--host', '127.0.0.1'], {
+    cwd: project(),
+  });
+  await fastcgi.says(/a browser cannot connect/);
 });
 
-test('--monitor-restart restarts a server that has died, and ends with it on request', async () => {
+test('--monitor-restart restarts a server that has died, and TERM ends both', async () => {
   const cwd = project();
   const port = await freePort();
   const program = await serve(['x.ini', '-p', String(port), '--monitor-restart', '--pid-file', 'a.pid'], { cwd });
@@ -235,9 +237,9 @@ export default (req, res) => {
   await open;
   const record =
     /worker (\d+) has been blocked for [\d.]+ s, with these requests in flight:\n([\s\S]*?)it is here:\n(.*)/;
-  const [, pid, held, frame] = await program.says(record);
+  const [, pid, inFlight, frame] = await program.says(record);
   expect(pid).toBe(first);
-  expect(held?.trim().split('\n')).toEqual([
+  expect(inFlight?.trim().split('\n')).toEqual([
     expect.stringMatching(/^GET \/open, for [\d.]+ s$/),
     expect.stringMatching(/^ *PUT \/spin\?id=7, for [\d.]+ s$/),
   ]);
@@ -325,7 +327,7 @@ describe('HUP with another configuration', () => {
   };
   const reloaded = (program: { stderr: string }) => program.stderr.match(/^reloaded$/gm)?.length ?? 0;
 
-  test('changes the number of workers, and the number of a TTIN stays if the file has not changed it', async () => {
+  test('changes the number of workers, and a number set by TTOU stays if the file has not changed it', async () => {
     const cwd = project(APP, 'workers = 1');
     const program = await serve(['x.ini'], { cwd });
     writeFileSync(join(cwd, 'x.ini'), ini('port = 0\nworkers = 3'));
@@ -344,23 +346,23 @@ describe('HUP with another configuration', () => {
 
   test('opens new addresses, keeps the others and closes the rest', async () => {
     const cwd = project(APP, 'workers = 1');
-    const [kept, left, came] = [await freePort(), await freePort(), await freePort()];
+    const [kept, closed, opened] = [await freePort(), await freePort(), await freePort()];
     const at = (port: number) => `http://127.0.0.1:${port}`;
     const listen = (...ports: number[]) =>
       ini(`listen = ${ports.map((port) => `127.0.0.1:${port}`).join(' ')}\nworkers = 1`);
-    writeFileSync(join(cwd, 'x.ini'), listen(kept, left));
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, closed));
     const program = await serve(['x.ini'], { cwd });
-    writeFileSync(join(cwd, 'x.ini'), listen(kept, came));
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, opened));
     program.child.kill('SIGHUP');
-    await program.says(new RegExp(`^serving on ${at(came)}$`, 'm'));
+    await program.says(new RegExp(`^serving on ${at(opened)}$`, 'm'));
     await eventually(() => reloaded(program) === 1);
-    expect(await get(at(kept))).toBe(await get(at(came)));
-    await expect(fetch(at(left))).rejects.toThrow();
+    expect(await get(at(kept))).toBe(await get(at(opened)));
+    await expect(fetch(at(closed))).rejects.toThrow();
     // And back to the first one.
-    writeFileSync(join(cwd, 'x.ini'), listen(kept, left));
+    writeFileSync(join(cwd, 'x.ini'), listen(kept, closed));
     program.child.kill('SIGHUP');
     await eventually(() => reloaded(program) === 2);
-    expect(await get(at(left))).toBe(await get(at(kept)));
+    expect(await get(at(closed))).toBe(await get(at(kept)));
   });
 
   test.each([
@@ -381,7 +383,7 @@ describe('HUP with another configuration', () => {
   });
 
   test('a version that only some workers can load is rejected, and all old workers stay', async () => {
-    const once = `import { existsSync, writeFileSync } from 'node:fs';
+    const loadsOnce = `import { existsSync, writeFileSync } from 'node:fs';
 const mark = new URL('./mark', import.meta.url);
 if (existsSync(mark)) throw new Error('only once');
 writeFileSync(mark, String(process.pid));
@@ -390,7 +392,7 @@ export default (req, res) => res.end('new');
     const cwd = project(APP, 'workers = 2');
     const program = await serve(['x.ini'], { cwd });
     const before = await workers(program.url, 2);
-    writeFileSync(join(cwd, 'app.js'), once);
+    writeFileSync(join(cwd, 'app.js'), loadsOnce);
     program.child.kill('SIGHUP');
     await program.says(/the new version does not start, the old one keeps running: .*only once/);
     // The worker that has loaded it may respond until it ends.

@@ -1,6 +1,6 @@
 /** The files and messages of `paster create --from`. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -26,6 +26,7 @@ describe('whether a program is a server', () => {
     const ecosystem = `module.exports = { apps: [{ name: "a", script: "a.js", ${fields} }] };\n`;
     const { config, stdout } = await create({ 'ecosystem.config.js': ecosystem, ...files });
     for (const line of lines) expect(config).toContain(`\n${line}\n`);
+    // The note is only about a program that could be a server: its section has instances or a port.
     const isUnserved = fields !== '' && lines.includes('use = program:../a.js');
     expect(stdout.includes('its code does not call listen(); if it serves HTTP, run create --from with web=a')).toBe(
       isUnserved,
@@ -98,7 +99,7 @@ describe('ways to listen', () => {
     'calls.js': "const grpc = require('@grpc/grpc-js');\nnew grpc.Client('a', grpc.credentials.createInsecure());",
   };
 
-  test('one app for each of them is recognized', async () => {
+  test('each of them is recognized, and a client is not', async () => {
     const files = { ...OTHER, ...HTTP, ...NONE };
     const apps = Object.keys(files).map((script) => ({ name: script, script }));
     const { config, stdout } = await create(
@@ -266,7 +267,6 @@ describe('the command', () => {
       runHere(['create', '--from', 'ecosystem.config.js', ...args], { cwd: directory });
     expect((await again()).stdout).toContain('same: etc/config.ini');
     const other = `${config}# mine\n`;
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(join(directory, 'etc/config.ini'), other);
     expect((await again('-n')).stdout).toMatch(/config\.ini +would be kept/);
     expect(await again()).toMatchObject({ status: 1, stderr: expect.stringContaining('1 file differs and was kept') });

@@ -1,12 +1,14 @@
 /** Runs `paster create --from` in its own directory. */
-
 import { readFiles, temporaryDirectory } from '../../helpers/directory.ts';
 import { runHere } from '../../helpers/programs/command.ts';
 
 export const SERVER = "require('node:http').createServer(() => {}).listen(process.env.PORT || 4321);\n";
 export const PROGRAMS = { 'server.js': SERVER, 'admin.js': SERVER, 'worker.js': 'setInterval(() => {}, 1000);\n' };
 
-/** Runs the command in a directory with these files. @returns its output and the files of etc/ */
+/**
+ * Runs the command for the first of these files, in a directory with them and PROGRAMS.
+ * @returns its output, and all files of the directory
+ */
 export async function create(files: Readonly<Record<string, string>>, ...args: string[]) {
   const directory = temporaryDirectory({ ...PROGRAMS, ...files });
   const [from = ''] = Object.keys(files);

@@ -45,7 +45,7 @@ describe('a Procfile', () => {
     }
   });
 
-  test('ports above the last one are an error', async () => {
+  test('a port above 65535 is an error', async () => {
     const lines = 'web: node server.js\nworker: node worker.js\n';
     const { status, stderr, written } = await create({ Procfile: lines, '.env': '# ours\nPORT=1\nPORT=65500\n' });
     expect({ status, stderr }).toEqual({
@@ -59,13 +59,13 @@ describe('a Procfile', () => {
     expect((await create({ Procfile: many })).stderr).toContain(
       'Procfile:607:1: PORT: 5000 is too high for 607 processes',
     );
-    // foreman would use it; the created files do not depend on the shell.
+    // foreman would use the PORT of the shell; the created files do not depend on it.
     const directory = temporaryDirectory({ ...PROGRAMS, Procfile: lines });
     const made = await runHere(['create', '--from', 'Procfile'], { cwd: directory, env: { PORT: '65500' } });
     expect(made).toMatchObject({ status: 0, stdout: expect.stringContaining('port 5000') });
   });
 
-  test('errors have their place', async () => {
+  test('an error is reported with its line', async () => {
     const { status, stderr } = await create({ Procfile: 'web: node server.js\nworker node worker.js\n' });
     expect(status).toBe(2);
     expect(stderr).toContain('Procfile:2:1: "worker node worker.js" is not a process');

@@ -18,6 +18,9 @@ afterEach(() => vi.unstubAllEnvs());
 test('each setting has help, and flup’s names are known', () => {
   for (const setting of Object.values(fastcgiSettings.declarations)) expect(setting.help).toMatch(/\.$/);
   expect(Object.keys(fastcgiSettings.obsolete)).toEqual(expect.arrayContaining(['maxThreads', 'debug']));
+});
+
+test('an invalid setting is an error', () => {
   expect(() => readSettings({ allow: 'nonsense' })).toThrow('nonsense');
   expect(() => readSettings({ max_connections: '0' })).toThrow('out of range');
 });
@@ -95,7 +98,7 @@ describe.each([{}, { unix: false }, { allowHalfOpen: false }, { allowHalfOpen: t
   },
 );
 
-describe('frameworks', () => {
+describe('a framework gets the body, the path and the address of the client', () => {
   let served: Served;
   afterEach(() => served.close());
 
@@ -150,6 +153,7 @@ describe('frameworks', () => {
     if (name === 'Express') expect([got.base, got.original]).toEqual(['/mount', '/mount/service?x']);
     if (name === 'Fastify')
       expect((await client.ask(1, { REQUEST_METHOD: 'DELETE', REQUEST_URI: '/service' })).status).toBe(200);
+    // Koa's application parses a body, which this request does not have.
     expect((await client.ask(1, { REQUEST_URI: '/nowhere', SCRIPT_NAME: '/nowhere' })).status).toBe(
       name === 'Koa' ? 500 : 404,
     );

@@ -1,3 +1,4 @@
+/** `max_connections` and `send_timeout` of the HTTP server: how many clients it serves at once, and for how long. */
 import { once } from 'node:events';
 import { connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectTls } from 'node:tls';
@@ -15,6 +16,7 @@ export default async function app(req, res) {
   if (req.url === '/window') return res.end(large.subarray(0, 500_000));
   if (req.url === '/events') {
     res.write('one ');
+    // Longer than the shortest send_timeout, which is no limit for the application.
     await sleep(700);
     res.write('two ');
     await sleep(700);
@@ -24,7 +26,7 @@ export default async function app(req, res) {
 }
 `;
 
-const ASK = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`;
 
 type Served = Program & { readonly url: string };
 
@@ -47,12 +49,12 @@ describe('max_connections', () => {
     const [first, second, third] = [await rawClient(program), await rawClient(program), await rawClient(program)];
     expect(await third.all).toMatch(/^HTTP\/1\.1 503 Service Unavailable\r\nConnection: close\r\n/);
     await program.says(/warn: HTTP from 127\.0\.0\.1: more than 2 connections/);
-    first.socket.end(ASK('/'));
+    first.socket.end(get('/'));
     expect(await first.all).toMatch(/^HTTP\/1\.1 200 [\s\S]*well$/);
     const fourth = await rawClient(program);
-    fourth.socket.write(ASK('/'));
+    fourth.socket.write(get('/'));
     expect(await fourth.all).toMatch(/^HTTP\/1\.1 200 /);
-    second.socket.write(ASK('/'));
+    second.socket.write(get('/'));
     expect(await second.all).toMatch(/^HTTP\/1\.1 200 /);
     expect((await program.kill('SIGTERM')).status).toBe(0);
   });
@@ -65,7 +67,7 @@ describe('max_connections', () => {
     // A reset may overtake the response; on a busy machine it may overtake all of them.
     expect(answers.filter((text) => !/^(?:HTTP\/1\.1 503|$)/.test(text))).toEqual([]);
     expect(answers.join('')).toContain('HTTP/1.1 503');
-    inside.socket.write(ASK('/'));
+    inside.socket.write(get('/'));
     expect(await inside.all).toMatch(/^HTTP\/1\.1 200 /);
     expect((await rawClient(program)).socket.destroyed).toBe(false);
   });
@@ -83,10 +85,10 @@ describe('send_timeout', () => {
   test('a client that stops reading is disconnected, and no other', async () => {
     const program = await served('send_timeout = 0.5');
     const { socket, all } = await rawClient(program);
-    socket.write(ASK('/large'));
+    socket.write(get('/large'));
     socket.pause();
     const events = await rawClient(program);
-    events.socket.write(ASK('/events'));
+    events.socket.write(get('/events'));
     await program.says(GONE);
     socket.resume();
     expect((await all).length).toBeLessThan(32_000_000);
@@ -96,7 +98,7 @@ describe('send_timeout', () => {
   test('a slow client gets everything', async () => {
     const program = await served('send_timeout = 1');
     const { socket, all } = await rawClient(program);
-    socket.write(ASK('/large'));
+    socket.write(get('/large'));
     socket.on('data', () => {
       socket.pause();
       setTimeout(() => socket.resume(), 10);
@@ -112,7 +114,7 @@ describe('send_timeout', () => {
     socket.on('error', () => {});
     await once(socket, 'secureConnect');
     socket.pause();
-    socket.write(ASK('/large'));
+    socket.write(get('/large'));
     await program.says(GONE);
   });
 
@@ -137,10 +139,10 @@ describe('send_timeout', () => {
   test('0 means no limit', async () => {
     const program = await served('send_timeout = 0');
     const { socket, all } = await rawClient(program);
-    socket.write(ASK('/large'));
+    socket.write(get('/large'));
     socket.pause();
     const events = await rawClient(program);
-    events.socket.write(ASK('/events'));
+    events.socket.write(get('/events'));
     await events.all;
     socket.resume();
     expect((await all).length).toBeGreaterThan(32_000_000);

@@ -146,7 +146,7 @@ describe('while another worker continues', () => {
     expect(performance.now() - idleSince).toBeGreaterThan(2500);
   });
 
-  test('TERM after a HUP does not wait for that timeout', async () => {
+  test('TERM after a HUP does not wait for the keep-alive timeout', async () => {
     const site = await Site.start('keep_alive_timeout = 20\nworkers = 1');
     const client = await site.connect();
     await client.ask('/');
@@ -156,7 +156,7 @@ describe('while another worker continues', () => {
     expect(performance.now() - begun).toBeLessThan(2000);
   });
 
-  test('TERM to all processes at once, as a service manager sends it, does not wait for it either', async () => {
+  test('TERM to all processes at once, as a service manager sends it, does not wait for the keep-alive timeout', async () => {
     const site = await Site.start('keep_alive_timeout = 20\nworkers = 2');
     const client = await site.connect();
     await client.ask('/');

@@ -115,7 +115,7 @@ test('trailers of a request arrive with the end of its body, in one chunk or in 
   }
 });
 
-test('trailers that HTTP/2 does not allow, and early hints to a client that has left, end no process', async () => {
+test('trailers that HTTP/2 does not allow, and early hints to a client that has left, do not end the process', async () => {
   const program = await served();
   const session = client(program.url);
   const odd = session.request({ ':path': '/odd' });
@@ -164,14 +164,14 @@ describe('max_header_size', () => {
     expect((await ask(session, { ':path': '/', ...header }))[0]).toBe(200);
   });
 
-  test('many cookies of a browser are accepted', async () => {
+  test('many small headers are accepted, like the cookies that a browser sends one by one', async () => {
     const session = client((await served('max_header_size = 65536')).url);
-    const cookies = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'y']));
-    expect((await ask(session, { ':path': '/', ...cookies }))[0]).toBe(200);
+    const headers = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-${i}`, 'y']));
+    expect((await ask(session, { ':path': '/', ...headers }))[0]).toBe(200);
   });
 });
 
-test('a connection may have 128 simultaneous requests', async () => {
+test('the server announces that a connection may have 128 simultaneous requests', async () => {
   const session = client((await served()).url);
   await once(session, 'remoteSettings');
   expect(session.remoteSettings.maxConcurrentStreams).toBe(128);
@@ -203,7 +203,7 @@ describe('a flood', () => {
       (n) =>
         Buffer.concat([
           frame('HEADERS', END_HEADERS | END_STREAM, stream(n), requestHeaders('GET')),
-          frame('RST_STREAM', 0, stream(n), Buffer.from([0, 0, 0, 8])),
+          frame('RST_STREAM', 0, stream(n), Buffer.of(0, 0, 0, constants.NGHTTP2_CANCEL)),
         ]),
       true,
     ],

@@ -40,18 +40,6 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
     expect((await client.answer()).bytes.toString()).toBe('Status: 200 OK\r\nContent-Length: 5\r\n\r\nhello');
   });
 
-  test('is the last that is read', async () => {
-    served = await serveScgi((_req, res) => void res.end('x'), {}, { unix: true });
-    const socket = connect({ path: served.path, allowHalfOpen: true });
-    socket.on('error', () => {});
-    socket.write(request());
-    socket.resume();
-    await once(socket, 'end');
-    const error = await new Promise((resolve) => socket.write('x', resolve));
-    socket.destroy();
-    expect(error).toMatchObject({ code: 'EPIPE' });
-  });
-
   test('may arrive byte by byte', async () => {
     const client = await connectTo(echo, {}, options);
     for (const byte of request({ REQUEST_METHOD: 'POST', REQUEST_URI: '/x' }, 'abc')) {
@@ -78,6 +66,18 @@ describe.each([{ unix: false }, { unix: true }])('one request, %j', (options) =>
     const answer = await client.answer();
     expect([answer.body.length, answer.complete]).toEqual([5_000_000, true]);
   });
+});
+
+test('the server reads nothing after a request, so writing more fails', async () => {
+  served = await serveScgi((_req, res) => void res.end('x'), {}, { unix: true });
+  const socket = connect({ path: served.path, allowHalfOpen: true });
+  socket.on('error', () => {});
+  socket.write(request());
+  socket.resume();
+  await once(socket, 'end');
+  const error = await new Promise((resolve) => socket.write('x', resolve));
+  socket.destroy();
+  expect(error).toMatchObject({ code: 'EPIPE' });
 });
 
 describe('the environment', () => {
@@ -159,13 +159,6 @@ describe('refused and logged once', () => {
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: it closed the connection within its headers']);
   });
 
-  test('a peer that only checks whether the server listens is not logged', async () => {
-    const client = await connectTo(echo);
-    client.socket.end();
-    await client.closed;
-    expect(served.log).toEqual([]);
-  });
-
   test('headers that stall', async () => {
     const client = await connectTo(echo, { headers_timeout: '0.1' });
     client.write(request().subarray(0, 40));
@@ -209,6 +202,15 @@ describe('refused and logged once', () => {
     await expect.poll(() => events, { timeout: 10_000 }).toEqual(['close false']);
     expect(warnings()).toEqual(['SCGI from 127.0.0.1: it has read nothing of its response for 0.2 seconds']);
   });
+});
+
+describe('not refused', () => {
+  test('a peer that only checks whether the server listens, which is not logged', async () => {
+    const client = await connectTo(echo);
+    client.socket.end();
+    await client.closed;
+    expect(served.log).toEqual([]);
+  });
 
   test('an application that does not respond for a long time is not aborted', async () => {
     const client = await connectTo(
@@ -244,6 +246,7 @@ describe('stopping', () => {
     const client = await connectTo(echo);
     await sleep(10);
     const closing = served.running.close();
+    // Less than the second that a connection has for its first byte.
     await sleep(150);
     expect((await client.ask()).status).toBe(200);
     await closing;

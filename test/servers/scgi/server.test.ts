@@ -15,7 +15,7 @@ test('each setting has help, and flup’s names are known', () => {
   });
 });
 
-test('it listens on 127.0.0.1:4000, and refuses an open address without allow', () => {
+test('the default address is 127.0.0.1:4000, and an open address is refused without allow', () => {
   const server = makeScgiServer({}, readSettings({}));
   expect(server.defaultAddress).toEqual({ kind: 'tcp', host: '127.0.0.1', port: 4000 });
   const open = { kind: 'tcp', host: '0.0.0.0', port: 4000 } as const;
