@@ -245,7 +245,7 @@ for (const workers of [[], ['-w', '2']]) {
       return follower;
     };
     const all = await begins(follow('-f'), 'low stock');
-    // If this one came first, the other one could begin with the second half of the lines of a request.
+    // If `some` came first, `all` could begin with the second half of the lines of a request.
     const some = await begins(follow('-f', '--level', 'error'), 'stderr: warned');
     await ask(program.url, '/throw');
     await eventually(() => all.stdout.includes('no money') && some.stdout.includes('no money'));

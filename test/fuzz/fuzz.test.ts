@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { fuzz, TARGETS } from './fuzz.ts';
 import { Random } from './random.ts';
 
-/** Another user replaces files all the time while these run: one run takes as long as twenty of the others. */
+/** While these run, another process replaces files without a pause: a case takes twenty times as long as in the others. */
 const SLOW = ['files', 'swaps'];
 
 test.each(TARGETS)('$name', async (target) => {

@@ -14,7 +14,7 @@ const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : N
 const bounds = values.count === undefined ? { seconds: Number(values.seconds ?? 30) } : { count: Number(values.count) };
 const targets = TARGETS.filter((each) => values.only === undefined || each.name === values.only);
 
-// An uncaught error of a server would end a real process.
+// An error that nothing catches would end the process of a real server.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => fail(error));
 }

@@ -57,6 +57,7 @@ export function testDevelopmentServer(application: Application, development: Dev
       await eventually(() => messages.length > before);
       expect((await program.kill('SIGTERM')).status).toBe(0);
       await closed;
+      // The edit has not reloaded an INI file, and paster has opened every server of the program.
       expect(program.output).not.toMatch(/reload(?:ed|ing)\b.*\.ini|is not opened/);
     }, 180_000);
   });

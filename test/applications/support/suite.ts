@@ -19,7 +19,7 @@ import type { Application, BelowPrefix, Visit } from './catalogue.ts';
 import { install, installWithIni, PREFIX } from './install.ts';
 import { type Seen, Visitors, visitAll } from './visitor.ts';
 
-/** The first one replaces the workers that started with the server, the second one workers that a HUP has started. */
+/** The first HUP replaces the workers that started with the server, the second one those that a HUP has started. */
 const HUPS = 2;
 const ENV = { NODE_ENV: 'production', NEXT_TELEMETRY_DISABLED: '1', ASTRO_TELEMETRY_DISABLED: '1' };
 
@@ -95,7 +95,7 @@ export function testApplication(application: Application): void {
       expect(await visitAll(site.url, visits)).toEqual(expected);
     });
 
-    // This is the last test of the program, because it ends the program.
+    // Ends `program`: the tests after this one start their own.
     if (webSocket) {
       test('talks over a WebSocket and ends within two seconds while it is open', async () => {
         const { path, send, receive } = webSocket;

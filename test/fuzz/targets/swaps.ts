@@ -21,7 +21,7 @@ export const swaps: Target = {
         try {
           await act(join(swapped.directory, name), random);
         } catch (error) {
-          // It is refused, or the system cannot do it any more.
+          // paster refuses it, or the other user has removed something that the system needs.
           if (!(error instanceof PasterError) && !isSystemError(error)) throw error;
         }
         const harm = swapped.harm();
@@ -34,7 +34,7 @@ export const swaps: Target = {
 };
 
 async function aSocket(file: string, random: Random): Promise<void> {
-  // A pid file that is held needs its own process, which takes time.
+  // A held socket takes a process, which takes time.
   const open = random.chance(0.05) ? holdSocket : openListener;
   const group = random.pick([undefined, 1]);
   const mode = random.pick([undefined, 0o600, 0o666]);

@@ -41,7 +41,7 @@ async function save(program: Program & { url: string }, directory: string, files
   return await responseOf(program, version);
 }
 
-/** The text of own modules in several versions, by what is special about them. */
+/** The application's own modules, in several versions. */
 type Versions = readonly Files[];
 
 const APP_END = `export const makeApp = async () => {

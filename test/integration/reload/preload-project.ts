@@ -42,7 +42,7 @@ const SETUP: Record<string, string> = {
   'look.js': "export const looked = [globalThis.ownValue ?? 'none', process.env.PRELOAD_MODE ?? 'none'];\n",
 };
 
-/** What packages defer when they are imported. An own module sees that they are not ready. */
+/** How a package defers a call of `ready` when it is imported: a module of the application that imports it sees `ready: false`. */
 export const DEFERRED: Files = {
   immediate: 'setImmediate(ready)',
   tick: 'process.nextTick(ready)',

@@ -167,7 +167,7 @@ async function stopWithClients(
   const answers = clients.map((ask) => ask('/'));
   const open = socketsOf(program.pid);
   const ended = program.kill('SIGTERM');
-  // By then the workers have received their orders.
+  // The supervisor closes its sockets when it tells the workers to stop.
   if (workers !== undefined) await eventually(() => socketsOf(program.pid) < open);
   writeFileSync(join(directory, 'go'), '');
   const all = await Promise.all([...blocked, ...answers]);

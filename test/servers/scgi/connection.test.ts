@@ -162,7 +162,7 @@ describe('refused and logged once', () => {
   test('headers that stall', async () => {
     const client = await connectTo(echo, { headers_timeout: '0.1' });
     client.write(request().subarray(0, 40));
-    // Sending a byte now and then does not help.
+    // Single bytes do not extend the time.
     const drip = setInterval(() => client.write(Buffer.from('x')), 10);
     expect((await client.answer()).status).toBe(408);
     clearInterval(drip);
