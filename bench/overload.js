@@ -1,4 +1,4 @@
-/** Twice as many requests as a server has capacity for: how many are answered in time, and how fast, beside plain node. */
+/** Twice as many requests as a server has capacity for: how many get a response in time, and how fast, compared with plain node. */
 import { execFileSync } from 'node:child_process';
 import { Agent, request } from 'node:http';
 import { cpus } from 'node:os';
@@ -12,16 +12,16 @@ const ROUNDS = roundsOf(5);
 const PEAK_MS = 2000;
 const UNLOADED_MS = 4000;
 const OVERLOAD_MS = 4000;
-/** Of its capacity. */
+/** The load, as a multiple of the server's capacity. */
 const UNLOADED = 0.2;
 const OVERLOAD = 2;
-/** Kept connections, as those of a web server in front: Node accepts new ones one at a time, between two turns of its loop. */
+/** Kept connections, like those of a web server in front: Node accepts new ones one at a time, between two turns of its loop. */
 const CONNECTIONS = 64;
-/** A client that has waited this long leaves. */
-const PATIENCE_MS = 1000;
+/** A client gives up after this time. */
+const TIMEOUT_MS = 1000;
 const GOALS = { goodput: 0.9, latency: 3 };
 
-/** `clients`: as many at a time as reach the peak. */
+/** `clients`: how many at a time reach the peak. */
 const APPLICATIONS = [
   {
     name: 'a handler that computes',
@@ -54,7 +54,7 @@ export default async (req, res) => {
   },
 ];
 
-/** The load has a processor of its own: what the program takes must not make the clients late. */
+/** The load has a processor of its own, so that the program does not make the clients late. */
 const processors = cpus().length > 1 ? { load: '0', program: '1' } : undefined;
 
 /** @returns {Promise<import('./report/table.js').Row[]>} */
@@ -122,7 +122,7 @@ function rowsOf(what, rounds, hasGoal) {
   ];
 }
 
-/** Each client asks again when it has the answer. @returns answers with 200 per second */
+/** Each client sends its next request when it has a response. @returns responses with status 200 per second */
 async function closedLoop(port, agent, clients, milliseconds) {
   const began = performance.now();
   let good = 0;
@@ -134,8 +134,8 @@ async function closedLoop(port, agent, clients, milliseconds) {
 }
 
 /**
- * Requests come at random times, however long others take, as they do from many clients.
- * @returns answers with 200 in time per second, and the time that 99 of 100 of them took at most
+ * Sends requests at random times, however long earlier ones take, as many clients together do.
+ * @returns timely responses with status 200 per second, and the time within which 99 of 100 of them arrived
  */
 async function openLoop(port, agent, rate, milliseconds) {
   const answers = [];
@@ -152,7 +152,7 @@ async function openLoop(port, agent, rate, milliseconds) {
   return { rate: good.length / seconds, p99: good.sort((one, other) => one - other)[Math.floor(good.length * 0.99)] };
 }
 
-/** One whole answer, or none in time. @returns {Promise<{ isGood: boolean, time: number }>} */
+/** Sends a request. `isGood`: a complete response with status 200 has arrived in time. @returns {Promise<{ isGood: boolean, time: number }>} */
 function ask(port, agent) {
   const began = performance.now();
   return new Promise((resolve) => {
@@ -161,7 +161,7 @@ function ask(port, agent) {
       response.on('end', () => end(response.statusCode === 200));
       response.resume();
     });
-    const late = setTimeout(() => asking.destroy(new Error('no answer')), PATIENCE_MS);
+    const late = setTimeout(() => asking.destroy(new Error('no answer')), TIMEOUT_MS);
     const end = (isGood) => {
       clearTimeout(late);
       resolve({ isGood, time: performance.now() - began });

@@ -1,5 +1,4 @@
-/** The built-in parts: what each costs on top of the application behind it, over plain HTTP. Linux's /proc. */
-
+/** The built-in parts: what each costs on top of the application behind it, over plain HTTP. Needs Linux's /proc. */
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +25,7 @@ use = npm:paster#http
 port = 0
 `;
 
-/** What a file of production says of logging: every line of the root into one file. */
+/** The logging of a production file: every line goes to one file. */
 const LOGGING = `[loggers]
 keys = root
 [handlers]
@@ -45,8 +44,8 @@ format = %(asctime)s %(levelname)-5.5s [%(name)s] %(message)s
 `;
 
 /**
- * Each is compared with "Hello World" alone, or with the program that `beside` names: sections beside it, the URL to ask
- * for, and the share of requests/s that is left.
+ * `sections` of the INI file in front of "Hello World", and the `path` of the requests. The requests/s are compared with those of
+ * "Hello World" alone, or of the program that `baseline` names; `goal` is the share that must be left.
  */
 const PARTS = [
   {
@@ -90,12 +89,12 @@ const PARTS = [
     name: 'static, a file of 2 KiB',
     sections: '[app:main]\nuse = npm:paster#static\ndocument_root = %(here)s/files\ncache_max_age = 3600\n',
     path: '/small.txt',
-    beside: 'serve-static',
+    baseline: 'serve-static',
     goal: 0.9,
   },
 ];
 
-/** "Hello World" behind as many of one filter. */
+/** "Hello World" behind `count` filters of one kind. */
 function filtered(use, count) {
   return `[pipeline:main]\npipeline = ${'filter '.repeat(count)}hello\n[filter:filter]\n${use}\n`;
 }
@@ -106,13 +105,13 @@ export async function measure() {
   mkdirSync(join(directory, 'files'));
   writeFileSync(join(directory, 'files/small.txt'), 'x'.repeat(2048));
   const serveStatic = [process.execPath, path('parts/serve-static.js'), join(directory, 'files')];
-  const beside = {
+  const baselines = {
     'Hello World alone': (url) => paster(directory, 'alone', '[app:main]\nuse = hello\n', url),
     'serve-static': (url) => start(serveStatic, url),
   };
   try {
     const rows = [];
-    for (const part of PARTS) rows.push(...(await compare(directory, beside, part)));
+    for (const part of PARTS) rows.push(...(await compare(directory, baselines, part)));
     return rows;
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -123,10 +122,10 @@ function paster(directory, name, sections, url) {
   const file = join(directory, `${name}.ini`);
   const output = join(directory, `${name}.log`);
   writeFileSync(file, `${sections}${HELLO}`);
-  // What a launch before has written is not added to.
+  // Each launch begins with empty logs.
   for (const log of [output, join(directory, 'requests.log')]) rmSync(log, { force: true });
   const command = [process.execPath, path('../bin/paster.js'), 'serve', file];
-  // What it logs is written to a file, as in production, and no other process reads it.
+  // The server logs into a file, as in production, and no other process has to read it.
   return start(['sh', '-c', 'exec "$@" 2>>"$0"', output, ...command], url);
 }
 
@@ -143,12 +142,12 @@ async function start(command, url) {
   return { program, url: origin + url };
 }
 
-async function compare(directory, others, { name, sections, path: url, goal, beside = 'Hello World alone' }) {
+async function compare(directory, baselines, { name, sections, path: url, goal, baseline = 'Hello World alone' }) {
   const found = await compareLaunches(
-    { alone: () => others[beside](url), part: () => paster(directory, 'part', sections, url) },
+    { alone: () => baselines[baseline](url), part: () => paster(directory, 'part', sections, url) },
     { launches: LAUNCHES, rounds: ROUNDS, ofLoad: OF_LOAD },
   );
-  const what = `${name}: requests/s / ${beside}`;
+  const what = `${name}: requests/s / ${baseline}`;
   return [
     goal === undefined
       ? told(what, found, 'perSecond', 'part', 'alone')

@@ -1,4 +1,4 @@
-/** The applications that are measured: the same functions on every server, as `paster` loads them and as node:http does. */
+/** The applications that are measured: the same functions on every server, as paster loads them and as node:http calls them. */
 import { setTimeout as pause } from 'node:timers/promises';
 
 const MEGABYTE = Buffer.alloc(2 ** 20, 'x');
@@ -13,7 +13,7 @@ const APPS = {
     res.setHeader('Content-Type', 'application/octet-stream');
     res.end(MEGABYTE);
   },
-  /** Reads a body more slowly than it comes. */
+  /** Reads a body more slowly than it arrives. */
   slow: () => async (req, res) => {
     let length = 0;
     let pieces = 0;
@@ -23,7 +23,7 @@ const APPS = {
     }
     res.end(`${length}\n`);
   },
-  /** The process's own memory, without garbage where the collector is at hand. */
+  /** The process's own memory; without garbage if Node runs with --expose-gc. */
   memory: () => (_req, res) => {
     globalThis.gc?.();
     globalThis.gc?.();
@@ -54,7 +54,7 @@ export function makeEmptyFilter() {
   return (app) => (req, res) => app(req, res);
 }
 
-/** A composite that is one of its applications; the other one is only there. */
+/** A composite that returns the application `app`, and only loads the one that `beside` names. */
 export async function makeFirst(loader, globalConf, { app, beside }) {
   await loader.getApp(beside, globalConf);
   return loader.getApp(app, globalConf);

@@ -1,4 +1,4 @@
-/** Load on a URL for some time: by wrk where it is installed, else by a small client of our own. */
+/** Load on a URL for some time: by wrk if it is installed, otherwise by a small client of our own. */
 import { execFile, spawnSync } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { promisify } from 'node:util';
@@ -26,7 +26,7 @@ async function wrk(url, seconds, processors) {
   return { requests: Number(requests), perSecond: Number(requests) / Number(time) };
 }
 
-/** Keeps one request in flight on each connection; counts heads, so that answers of any length will do. */
+/** Keeps one request in flight on each connection. Responses of any length work if they have a Content-Length. */
 async function ownClient({ hostname, port, pathname }, seconds) {
   const request = `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`;
   let requests = 0;

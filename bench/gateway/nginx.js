@@ -5,7 +5,8 @@ import { Program, pinned } from '../measure/program.js';
 
 /**
  * @typedef {{ name: string, protocol: 'http' | 'fastcgi', socket: string, keep?: boolean, script?: string, stream?: boolean }} Upstream
- * `keep`: connections are kept (true unless told); `stream`: bodies are passed on as they come; `script`: for php-fpm, the file that it runs.
+ * `keep`: connections are kept (default: true); `stream`: request bodies are forwarded as they arrive; `script`: the file that
+ * php-fpm runs.
  */
 
 /**

@@ -1,4 +1,4 @@
-/** Programs under load in turn, and over several lives: how well V8 compiles one differs by a tenth from one start to the next. */
+/** Loads programs in turn, and starts each several times: how well V8 compiles one differs by a tenth from one start to the next. */
 import { load } from '../gateway/load.js';
 import { takeTurns } from './rounds.js';
 
@@ -33,7 +33,7 @@ export async function compareLaunches(contestants, { launches, rounds, ofLoad })
   return found;
 }
 
-/** Rounds of several in turn, by what they are called. The first round is only to warm up. */
+/** Rounds of several programs in turn, by their names. The first round only warms them up. */
 export async function compareRounds(turns, rounds) {
   await takeTurns(turns, 1);
   const results = await takeTurns(turns, rounds);

@@ -1,4 +1,4 @@
-/** Programs under measurement: started, asked what they have cost so far, ended by their pid. Linux's /proc. */
+/** Programs under measurement: started, asked what they have cost so far, ended by their PID. Needs Linux's /proc. */
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 const START_MS = 15_000;
 const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** Prefixes a command so that it stays on some processors; nothing where that cannot be done. */
+/** Prefixes a command so that it runs on these processors only. @param processors undefined: on all */
 export function pinned(command, processors) {
   if (processors === undefined) return command;
   return ['taskset', '-c', processors, ...command];
@@ -16,8 +16,7 @@ export function pinned(command, processors) {
 export class Program {
   #child;
   #command;
-  /** What it has printed. */
-  #said = '';
+  #output = '';
 
   constructor(child, command) {
     this.#child = child;
@@ -26,7 +25,7 @@ export class Program {
 
   /**
    * @param {string[]} command
-   * @param {{ ready?: RegExp, env?: Record<string, string>, cwd?: string }} options `ready`: what it prints when it serves.
+   * @param {{ ready?: RegExp, env?: Record<string, string>, cwd?: string }} options `ready`: matches the line that it prints when it serves
    */
   static async start(command, { ready, env, cwd } = {}) {
     const child = spawn(command[0], command.slice(1), {
@@ -41,7 +40,7 @@ export class Program {
       child.once('exit', () => reject(program.#endError()));
       for (const stream of [child.stdout, child.stderr]) {
         createInterface(stream).on('line', (line) => {
-          program.#said += `${line}\n`;
+          program.#output += `${line}\n`;
           if (ready?.test(line)) resolve(clearTimeout(late));
         });
       }
@@ -54,7 +53,7 @@ export class Program {
   }
 
   #error(what) {
-    return new Error(`${this.#command} ${what}:\n${this.#said}`);
+    return new Error(`${this.#command} ${what}:\n${this.#output}`);
   }
 
   #endError() {
@@ -89,7 +88,10 @@ export class Program {
     return [this.pid, ...descendantsOf(this.pid)];
   }
 
-  /** The same of a young program whose threads all live still, and of its children's children, exactly; in milliseconds. */
+  /**
+   * Processor time so far of the process and all its descendants, exactly, in milliseconds. Only for a program that has just
+   * started: threads and processes that have ended do not count.
+   */
   cpuOfStart() {
     return this.everyProcess().reduce((sum, pid) => sum + scheduledTime(pid), 0) / 1e6;
   }
@@ -112,7 +114,7 @@ export class Program {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has gone with its parent.
+        // It has ended with its parent.
       }
     }
   }

@@ -1,11 +1,11 @@
-/** Programs run in turn, and what their times come to. */
+/** Runs programs in turn, and summarizes their times. */
 import { spawnSync } from 'node:child_process';
 import { performance } from 'node:perf_hooks';
 
-/** A look in a few minutes, at figures that are worth less. */
+/** A run that takes a few minutes, with less reliable figures. */
 export const QUICK = process.argv.includes('--quick');
 
-/** How many rounds to take where a full run takes so many. */
+/** The number of rounds: `count`, or fewer with --quick. */
 export function roundsOf(count) {
   return QUICK ? Math.max(2, Math.ceil(count / 5)) : count;
 }
@@ -39,7 +39,7 @@ export function ownTimes(file, args) {
 }
 
 /**
- * As `interleave`, for programs that take their time.
+ * Like `interleave`, for asynchronous programs.
  *
  * @template T
  * @param {Record<string, () => Promise<T>>} programs
@@ -54,7 +54,7 @@ export async function takeTurns(programs, rounds) {
   return results;
 }
 
-/** Runs a program from start to end, and times that. */
+/** Runs a program. @returns the milliseconds from its start to its end */
 export function wholeTime(file, args) {
   const start = performance.now();
   output(file, args);

@@ -1,4 +1,4 @@
-/** The programs that serve the same application: how each starts with some workers, and how it is told to reload. */
+/** The programs that serve the same application: how each starts with some workers, and how it reloads. */
 import { execFile } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export default (req, res) => {
 };
 `;
 
-/** As the documentation of node:cluster leads to it: one worker after the other is replaced on HUP, and after a crash. */
+/** What the documentation of node:cluster suggests: workers are replaced one after the other on HUP, and after a crash. */
 const CLUSTER = `import cluster from 'node:cluster';
 import { once } from 'node:events';
 
@@ -50,7 +50,7 @@ if (cluster.isPrimary) {
  * @typedef {object} Peer
  * @property {string} name
  * @property {(workers: number) => Promise<Program>} start
- * @property {((program: Program) => Promise<unknown>) | undefined} reload absent: it has none
+ * @property {((program: Program) => Promise<unknown>) | undefined} reload absent: it cannot reload
  * @property {boolean} restarts whether it replaces a worker that has crashed
  */
 
@@ -96,7 +96,7 @@ export function findPeers(directory, port) {
   return { peers, leftOut: [] };
 }
 
-/** In the foreground, with a home of its own. */
+/** pm2 in the foreground, with its own PM2_HOME. */
 function pm2(cwd, modules) {
   const env = { PM2_HOME: join(cwd, 'home') };
   const command = (file, ...args) => [process.execPath, join(modules, 'pm2/bin', file), ...args];

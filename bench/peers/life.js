@@ -1,4 +1,4 @@
-/** One life of a server with two workers, and what is measured in it. */
+/** Starts a server with two workers, and measures it until it ends. */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,10 +11,11 @@ const CLIENTS = 4;
 const REQUESTS = 4000;
 const LATENCY_MS = 5000;
 const FAST_CLIENTS = 8;
+/** Between a response and the client's next request. */
 const REST_MS = 5;
 const SETTLE_MS = 500;
 const PATIENCE_MS = 20_000;
-/** A client that has waited this long for a server that crashes leaves. */
+/** How long a client waits for a server that crashes. */
 const LOST_MS = 1000;
 
 /** @returns what MEASURES of bench/peers.js picks from */
@@ -40,7 +41,7 @@ async function withWorkers(peer, port) {
   }
 }
 
-/** Microseconds of a request. */
+/** Microseconds of processor time for each request. */
 async function cpuOf(program, use) {
   const before = program.cpu();
   await use();
@@ -78,7 +79,7 @@ async function besideSlow(port) {
   return { p95: percentile(0.95), p99: percentile(0.99) };
 }
 
-/** Reload after reload under load; each ends when as many new workers have answered. */
+/** Reloads one after the other under load. A reload has ended when WORKERS new workers have responded. */
 async function reloads(peer, program, port) {
   const seen = new Set();
   const outcome = { failedNew: 0, failedKept: 0, answered: 0 };
@@ -136,12 +137,12 @@ async function crash(peer, port) {
   }
 }
 
-/** Whatever becomes of it. */
+/** Sends a request; it may fail. */
 async function get(port, path) {
   await ask(port, { path, timeout: LOST_MS }).catch(() => {});
 }
 
-/** Bytes, with its share of what processes have in common. */
+/** Bytes of memory, with a process's share of what several processes have in common. */
 function proportionalMemory(pid) {
   try {
     return Number(/^Pss:\s*(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1]) * 1024;

@@ -1,4 +1,4 @@
-/** One GET of 127.0.0.1, and waiting for the first that is answered. */
+/** A GET request to 127.0.0.1, and waiting for the first response with status 200. */
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -7,8 +7,8 @@ const POLL_MS = 1;
 
 /**
  * @param {number} port
- * @param {{ agent?: import('node:http').Agent | false, timeout?: number, path?: string }} options `agent`: default a connection of its own
- * @returns {Promise<{ status: number, body: string }>} rejects when there is no whole answer
+ * @param {{ agent?: import('node:http').Agent | false, timeout?: number, path?: string }} options `agent`: by default, each request has a connection of its own
+ * @returns {Promise<{ status: number, body: string }>} rejects if there is no complete response
  */
 export function ask(port, { agent = false, timeout = START_MS, path = '/' } = {}) {
   return new Promise((resolve, reject) => {
@@ -34,6 +34,7 @@ export async function firstAnswer(port) {
     try {
       const { status, body } = await ask(port);
       if (status === 200) return body;
+      if (performance.now() > until) throw new Error(`the status is ${status}`);
     } catch (error) {
       if (performance.now() > until) throw error;
     }

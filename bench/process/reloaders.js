@@ -1,4 +1,4 @@
-/** The programs that serve an application and reload it: paster, and others as far as they can be had; what cannot is said. */
+/** The programs that serve an application and reload it: paster, and the others that are installed or that npm can install. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,14 +15,14 @@ const PYTHON_PASTER = '/usr/bin/paster3';
  * @property {string[]} command run in the directory of the files
  * @property {string} edited the file that is saved
  * @property {Record<string, string>} files
- * @property {number} [between] the least milliseconds between an answer and the next edit
- * @property {(text: string) => string} source the edited file of an application that answers with this text
+ * @property {number} [between] the minimum of milliseconds between a response and the next edit
+ * @property {(text: string) => string} source the edited file of an application that responds with this text
  */
 
 /**
  * @param {string} directory where those from npm are installed
  * @param {number} port that all of them listen on, one at a time
- * @returns {{ reloaders: Reloader[], leftOut: string[] }}
+ * @returns {{ reloaders: Reloader[], leftOut: string[] }} `leftOut`: names of those that are missing, with the reason
  */
 export function findReloaders(directory, port) {
   const leftOut = [];
@@ -63,7 +63,7 @@ export function findReloaders(directory, port) {
       name: 'Python’s paster',
       command: [PYTHON_PASTER, 'serve', 'x.ini', '--reload'],
       files,
-      // It looks once a second, and takes what it sees first after a start for the version that it runs.
+      // It looks at the files once a second, and takes the first state that it sees after a start as the one that it runs.
       between: 1500,
       ...python,
     });

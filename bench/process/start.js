@@ -1,4 +1,4 @@
-/** From the command to the first answer, and the memory of who gives it, against a bare `node server.js`. */
+/** The time from the command to the first response, and the memory of the process that responds, compared with `node server.js`. */
 import { Agent } from 'node:http';
 import { freePort, memoryOf, Program } from '../measure/program.js';
 import { median, roundsOf, spread, takeTurns } from '../measure/rounds.js';
@@ -6,7 +6,7 @@ import { ask, firstAnswer } from './ask.js';
 import { bareServer, inDirectory, iniFile, serve } from './site.js';
 
 const ROUNDS = roundsOf(21);
-/** Asked before the memory is looked at, so that it is that of a server and not of a start. */
+/** Requests before the memory is measured, so that it is that of a server at work. */
 const REQUESTS = 500;
 const MIB = 2 ** 20;
 
@@ -38,7 +38,7 @@ export async function starting() {
   });
 }
 
-/** Milliseconds to the first answer, by the clock and of the processors, and MiB of the process that answers. */
+/** Milliseconds to the first response, by the clock and of the processors, and MiB of the process that responds. */
 async function start(command, directory, port) {
   const began = performance.now();
   const program = await Program.start(command, { cwd: directory });

@@ -1,10 +1,10 @@
-/** The figures as one picture: each that has a goal as its share of it, and side by side what several programs need. */
+/** Draws the figures as an SVG: those with a goal in relation to it, and those of several programs side by side. */
 
 const WIDTH = 960;
 const LABELS = 500;
 const BARS = 300;
 const LINE = 22;
-/** A figure that just meets its goal fills so much of the bars' room. */
+/** The length of the bar of a figure that just meets its goal, as a share of the longest bar. */
 const GOAL_AT = 0.7;
 
 const STYLE = `
@@ -40,7 +40,7 @@ export function drawPicture(results) {
   return page.toString();
 }
 
-/** What programs need, by the title of the chart. */
+/** The bars of the programs, by the title of their chart. */
 function charts(rows) {
   const found = new Map();
   for (const bar of rows.flatMap(({ bars }) => bars ?? []))
@@ -48,10 +48,11 @@ function charts(rows) {
   return found;
 }
 
-/** 1 where the goal is just met, less where it is met with room. */
+/** 1 if the figure just meets the goal, less if it is better. */
 function shareOfGoal(figure, goal) {
   const [reached, limit] = [figure, goal].map((text) => Number(/-?[\d.]+/.exec(text)?.[0]));
   if (goal.startsWith('>=')) return limit / reached;
+  // If the goal is 0, any other figure has a bar beyond the line.
   return limit === 0 ? Number(reached > 0) * 2 : reached / limit;
 }
 
@@ -65,7 +66,7 @@ class Page {
     this.height += 12;
   }
 
-  /** @param {number} share of the room that there is for bars */
+  /** @param {number} share of the longest bar */
   bar(label, share, figure, kind) {
     this.height += LINE;
     const width = Math.max(1, Math.min(share, 1) * BARS);

@@ -1,4 +1,4 @@
-/** What runs have found, in results/: a file a benchmark for programs, and one page and one picture of all for people. */
+/** Saves results in results/: a JSON file for each benchmark, and one page and one picture of all of them. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { drawPicture } from './picture.js';
@@ -14,7 +14,7 @@ export function saveResult(result) {
   writeFileSync(new URL(`${result.name}.json`, RESULTS), `${JSON.stringify(result, undefined, 2)}\n`);
 }
 
-/** Makes the page and the picture of what is saved of these. @returns {string} the directory */
+/** Writes the page and the picture from the saved results of these benchmarks. @returns {string} the directory */
 export function writePages(names) {
   const results = names.flatMap(readResult);
   writeFileSync(new URL('results.svg', RESULTS), drawPicture(results));
@@ -22,7 +22,7 @@ export function writePages(names) {
   return fileURLToPath(RESULTS);
 }
 
-/** @returns {Result[]} one, or none where it was never saved */
+/** @returns {Result[]} one, or none if it was never saved */
 function readResult(name) {
   try {
     return [JSON.parse(readFileSync(new URL(`${name}.json`, RESULTS), 'utf8'))];
@@ -53,7 +53,7 @@ Made by \`npm run bench\`; [README.md](../README.md) says how each is measured.
 ${parts.join('\n')}`;
 }
 
-/** Indented ones belong to the one before. */
+/** An indented text belongs to the row before it. */
 function cell(text) {
   return text.replace(/^ +/, '– ').replaceAll('|', '\\|');
 }

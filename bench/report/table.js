@@ -1,8 +1,8 @@
-/** Results as a table for people. */
+/** Results as a table for the terminal. */
 
 /**
- * What a benchmark found: a figure and, where there is one, its goal. `met` is undefined where nothing could be compared.
- * `bars`: in the picture, beside those of the same title.
+ * What a benchmark found: a figure and its goal, if it has one. `met` is undefined if nothing could be compared.
+ * `bars`: the picture shows them together with the others of the same title.
  * @typedef {{ what: string, figure: string, goal: string, met: boolean | undefined, detail: string, bars?: Bar[] }} Row
  * @typedef {{ title: string, label: string, value: number, unit: string }} Bar
  */

@@ -1,4 +1,4 @@
-/** How connections spread over two workers, and what spreading costs those that come and go. */
+/** How connections spread over two workers, and what short connections cost. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -8,9 +8,11 @@ import { median, roundsOf, spread } from '../../measure/rounds.js';
 import { inDirectory, serve } from '../site.js';
 
 const CONNECTIONS = 32;
+/** Connections with one request each. */
 const SHORT = 10_000;
 const CLIENTS = 32;
 const ROUNDS = roundsOf(10);
+/** The share of the connections that each of the two workers must have. */
 const GOAL = 0.35;
 
 const APP = `export default (req, res) => {
@@ -19,7 +21,7 @@ const APP = `export default (req, res) => {
 };
 `;
 
-/** A GET in each protocol, on a connection that stays open, or on one that ends with the answer. */
+/** A GET in each protocol, on a connection that stays open, or on one that ends with the response. */
 const REQUESTS = {
   http: (keep) => Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${keep ? '' : 'Connection: close\r\n'}\r\n`),
   fastcgi: fastcgiRequest,
@@ -80,7 +82,7 @@ function withServer(type, use) {
   });
 }
 
-/** Opens all, asks each who serves it, and closes them when all are there. */
+/** Opens connections, and closes them when all have a worker. @returns the share of the worker that has fewer of them */
 async function leastShare(path, request, pause) {
   const sockets = [];
   const pids = [];
@@ -99,7 +101,7 @@ async function leastShare(path, request, pause) {
 async function answer(socket, request) {
   socket.write(request);
   const [data] = await once(socket, 'data');
-  const pid = /(?:\r\n\r\n)(\d+)/.exec(data.toString('latin1'))?.[1];
+  const pid = /\r\n\r\n(\d+)/.exec(data.toString('latin1'))?.[1];
   if (pid === undefined) throw new Error(`no pid in ${JSON.stringify(data.toString('latin1'))}`);
   return pid;
 }

@@ -11,12 +11,12 @@ import { bareServer, inDirectory, iniFile, serve } from '../site.js';
 const ROUNDS = roundsOf(10);
 const IDLE_MS = 5000;
 const CLIENTS = 16;
-/** More do not get more processor time. */
+/** More workers would not get more processor time. */
 const MOST = availableParallelism();
 const STEP_MS = 4000;
 const MIB = 2 ** 20;
 
-/** Beyond what a process of Node takes that does nothing but import and serve the application. */
+/** How much longer than in a plain Node process, which imports the application and serves it. */
 const GOAL_FIRST_MS = 60;
 const GOAL_STEP_MS = 2000;
 
@@ -41,7 +41,7 @@ export async function demand() {
   return [...(await firstRequests()), await idle(), await step()];
 }
 
-/** With `workers = 0-1`: calls back when no worker is left but spare ones. */
+/** Calls `use` when only spare workers are left. @param settings `workers = 0-1` and others */
 async function whenIdle(settings, spares, use) {
   const port = await freePort();
   const ini = `${iniFile(port)}idle_timeout = 0.2\n${settings}\n`;
@@ -66,7 +66,7 @@ async function firstRequest(port) {
   return { whole: performance.now() - begun, imported: Number(body) };
 }
 
-/** A process without paster that is started for its first request. As `firstRequest`. */
+/** A process without paster that starts for its first request. @returns the same as `firstRequest` */
 async function bareStart() {
   const port = await freePort();
   return inDirectory({ 'app.js': APP, 'server.js': bareServer(port) }, async (directory) => {
@@ -135,7 +135,7 @@ function idle() {
   });
 }
 
-/** All clients begin at once, on kept connections. */
+/** All clients begin at the same time, on kept connections. */
 async function step() {
   const rounds = [];
   for (let round = 0; round < Math.ceil(ROUNDS / 2); round++) rounds.push(await oneStep());

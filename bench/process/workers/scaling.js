@@ -1,4 +1,4 @@
-/** What a second worker is worth to an application that does nothing but compute. */
+/** How much faster an application that only computes is with a second worker. */
 import { Agent } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { freePort, Program } from '../../measure/program.js';
@@ -11,7 +11,7 @@ const ROUND_MS = 3000;
 const CLIENTS = 8;
 const GOAL = 1.7;
 
-/** Some milliseconds of work for each request: what the client and the sockets cost is little beside it. */
+/** Some milliseconds of work for each request, so that the client and the sockets cost little in comparison. */
 const APP = `export default (req, res) => {
   let number = 1;
   for (let step = 0; step < 5e6; step++) number = (number * 31 + step) | 0;
@@ -34,7 +34,7 @@ export async function scaling() {
       }
     };
     const { one, two } = await takeTurns({ one: rate('1'), two: rate('2') }, ROUNDS);
-    // Round by round, since what else the machine does lasts for longer than a round.
+    // Compared round by round, since other work of the machine lasts longer than a round.
     const ratio = median(two.map((each, round) => each / one[round]));
     return [
       {
