@@ -20,7 +20,7 @@ import { standardPort } from './terminal/port.ts';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
 const PICTURES = join(ROOT, 'docs/pictures');
-/** How long the status page is fed before its picture is taken: its charts need several samples. */
+/** How long the server gets requests before the picture of the status page: its charts need several samples. */
 const SECONDS_OF_TRAFFIC = 150;
 
 const home = mkdtempSync(join(tmpdir(), 'pages-'));

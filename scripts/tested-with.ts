@@ -1,4 +1,4 @@
-/** `npm run docs` writes the table of docs/programs.md: the products of test/applications/, and what is compared of each. */
+/** `npm run docs` writes the table of docs/programs.md: the products of test/applications/, and what is compared for each of them. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,10 +10,10 @@ export const PAGE = join(import.meta.dirname, '../docs/programs.md');
 const START = '<!-- Made by "npm run docs" from test/applications/support/catalogue.ts: changes belong there. -->\n';
 const END = '<!-- End of what "npm run docs" makes. -->\n';
 
-/** The page with the table of now. @throws Error where the page has no place for it. */
+/** The page with the current table. @throws Error if the page does not have the two comments around it */
 export function pageWithTable(page: string): string {
   const [before, after] = [page.indexOf(START), page.indexOf(END)];
-  if (before === -1 || after < before) throw new Error(`${PAGE} has no place for the table`);
+  if (before === -1 || after < before) throw new Error(`${PAGE} does not have the comments around the table`);
   return `${page.slice(0, before)}${START}\n${table()}\n${page.slice(after)}`;
 }
 

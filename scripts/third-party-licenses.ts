@@ -1,6 +1,6 @@
 /**
- * Writes THIRD-PARTY-LICENSES.md: what is installed along with paster, by package-lock.json, and under which terms, by what
- * lies in node_modules. `npm run licenses`, after each change of the dependencies.
+ * Writes THIRD-PARTY-LICENSES.md: the packages that are installed along with paster (from package-lock.json), and their licenses
+ * (from node_modules). Run `npm run licenses` after each change of the dependencies.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const FILE = join(ROOT, 'THIRD-PARTY-LICENSES.md');
 
-/** Terms that ask for no more than to be named, as paster's own do. By SPDX. */
+/** The SPDX identifiers of licenses that require no more than a notice, as paster's own does. */
 export const PERMISSIVE = [
   'MIT',
   'ISC',
@@ -65,7 +65,7 @@ function copyrightOf(directory: string): string {
   return line.trim().replaceAll('|', '\\|');
 }
 
-/** The page. */
+/** The text of the page. */
 export function licenseList(): string {
   const rows = thirdParties().map(
     ({ name, version, license, copyright }) => `| ${name} | ${version} | ${license} | ${copyright} |\n`,

@@ -27,7 +27,7 @@ test('a script is recorded, with the time and text of its lines', async () => {
   });
   const chunks = await record(join(directory, 'tour'), { cwd: directory, env: process.env, columns: 40 });
   const lines = linesOf(chunks, { ...SIZE, step: 0.1 });
-  expect(lines.map(({ pieces }) => pieces.map(({ column, text, look }) => [column, text, look]))).toEqual([
+  expect(lines.map(({ pieces }) => pieces.map(({ column, text, classes }) => [column, text, classes]))).toEqual([
     [
       [0, 'one ', ''],
       [4, 'green', 'colour-2'],

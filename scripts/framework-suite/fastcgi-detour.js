@@ -1,5 +1,5 @@
 /**
- * Hands a request on by FastCGI, as a web server does: to paster's server in this process, over a Unix socket and over
+ * Forwards a request by FastCGI, as a web server does: to paster's server in this process, over a Unix socket and over
  * connections that are kept.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -24,13 +24,13 @@ import { makeFastcgiServer } from '../../src/servers/fastcgi/server.ts';
 const ID = 1;
 const PATIENCE_MS = 3000;
 
-/** Between the application and its server, or the web server's own to say. */
+/** Headers about the connection between the application and its server, and those that the web server sets itself. */
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'date']);
 
 let directory;
 let sockets = 0;
 
-/** A Unix socket's path of its own for each server; the directory goes with the process. */
+/** A new path of a Unix socket for each server. The directory is removed when the process ends. */
 function socketPath() {
   if (directory === undefined) {
     directory = mkdtempSync(join(tmpdir(), 'paster-suite-'));
@@ -74,11 +74,11 @@ export class FastcgiDetour {
     const onData = (bytes) => decoder.push(bytes);
     const onClose = () => {
       release();
-      // As nginx: 502 where nothing came, a broken answer where something did.
-      answer.broken();
+      // Like nginx: 502 if nothing has arrived, and an aborted response otherwise.
+      answer.abort();
     };
     const onGone = () => socket.destroy();
-    // Requests that are never answered do not hold up the end of the tests.
+    // A request that gets no response must not keep the process alive.
     const patience = setTimeout(() => socket.unref(), PATIENCE_MS);
     const release = () => {
       clearTimeout(patience);
@@ -152,7 +152,7 @@ class CgiAnswer {
     this.#res.end();
   }
 
-  broken() {
+  abort() {
     if (this.#started) this.#res.destroy();
     else this.end();
   }

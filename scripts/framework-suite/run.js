@@ -1,5 +1,5 @@
 /**
- * Runs Fastify's own test suite, which its npm package contains, twice: as it is, and with every request led through
+ * Runs Fastify's own test suite, which its npm package contains, twice: as it is, and with every request sent through
  * paster's FastCGI server (through-gateway.js). Prints how many tests there are, and which of those that pass on node:http
  * fail through the gateway, each with its reason from differences.json. Exit status 1 if one has none there, or if one
  * that is there does not differ.
@@ -23,7 +23,7 @@ const FILE_TIMEOUT_MS = 100_000;
 /** Files at a time. */
 const CONCURRENCY = 2;
 
-/** Of Fastify's development dependencies, what none of its tests loads. */
+/** Fastify's development dependencies that none of its tests loads. */
 const NOT_FOR_TESTS =
   /eslint|stylistic|@types|autocannon|borp|branch|concurrently|cross-env|markdownlint|neostandard|tstyche|typescript|reporter|tsconfig/;
 
@@ -53,7 +53,7 @@ function testFiles(fastify, names) {
   return names.length === 0 ? all : all.filter((file) => names.includes(file.replace(/\.test\.m?js$/, '')));
 }
 
-/** The preload with those of paster's own files that it needs, which dist/ has not by themselves. @returns its path */
+/** Bundles the preload with the files of paster that it imports, since dist/ does not have them one by one. @returns its path */
 async function bundledPreload() {
   const file = join(ROOT, 'node_modules/.cache/framework-suite/through-gateway.js');
   const bundled = await rolldown({ input: join(HERE, 'through-gateway.js'), platform: 'node', external: /^[^./]/ });
@@ -80,8 +80,9 @@ async function runFile(fastify, file, output, preload) {
 }
 
 /**
- * Tests by their names, below the file's and those that they stand in; a name that comes twice is numbered. Not a reporter of
- * its own: node:test waits until one is loaded, and what Fastify's tests do at once would come before their first test.
+ * The results by name: that of the file, of the tests around a test, and its own; a name that occurs again gets a number. It reads
+ * TAP, because node:test would wait until a custom reporter is loaded, and code outside of Fastify's tests would run before the
+ * first one.
  */
 function readTap(tap, file) {
   const tests = new Map();
@@ -102,11 +103,11 @@ function readTap(tap, file) {
       const path = `${file}: ${[...parents.slice(0, ends[1].length / 4), ends[3]].join(' > ')}`;
       let name = path;
       for (let n = 2; tests.has(name); n++) name = `${path} (${n})`;
-      last = { passed: ends[2] === 'ok', error: '', byAnother: false };
+      last = { passed: ends[2] === 'ok', error: '', failedInside: false };
       tests.set(name, last);
     } else if (last !== undefined) {
-      // What a failure's YAML block says of it, as far as it matters here.
-      if (/^ *failureType: 'subtestsFailed'/.test(line)) last.byAnother = true;
+      // The YAML block of a failure.
+      if (/^ *failureType: 'subtestsFailed'/.test(line)) last.failedInside = true;
       const error = /^ *error: '?(.+?)'?$/.exec(line)?.[1];
       last.error ||= (error === '|-' ? lines[index + 1]?.trim() : error) ?? '';
     }
@@ -131,7 +132,7 @@ async function runAll(fastify, files, preload) {
   return { results, requests };
 }
 
-function say(line) {
+function print(line) {
   process.stdout.write(`${line}\n`);
 }
 
@@ -147,31 +148,32 @@ const plain = await runAll(fastify, files, undefined);
 const through = await runAll(fastify, files, await bundledPreload());
 const passing = [...plain.results].filter(([, { passed }]) => passed).map(([name]) => name);
 const different = passing.filter((name) => {
-  const { passed = false, byAnother = false } = through.results.get(name) ?? {};
-  // A test that failed because one within it did says nothing new.
-  return !passed && !byAnother;
+  const { passed = false, failedInside = false } = through.results.get(name) ?? {};
+  // A test that failed because one inside it did is not counted: that one is.
+  return !passed && !failedInside;
 });
 const unexpected = different.filter((name) => !reasons.has(name));
 const ran = new Set(files);
 const stale = [...reasons.keys()].filter((name) => ran.has(name.replace(/: .*/s, '')) && !different.includes(name));
 
-say(
+print(
   `${files.length} files of ${relative(ROOT, fastify)}/test, ${plain.results.size} tests: ${passing.length} pass on node:http`,
 );
-say(
+print(
   `through the gateway, ${through.requests} requests: ${passing.length - different.length} pass, ${different.length} differ`,
 );
 for (const { reason, tests } of known) {
   const here = tests.filter((test) => different.includes(test));
   if (here.length === 0) continue;
-  say(`\n${here.length} because ${reason}`);
-  for (const test of here) say(`    ${test}`);
+  print(`\n${here.length} because ${reason}`);
+  for (const test of here) print(`    ${test}`);
 }
 for (const name of unexpected) {
-  say(`\nnot expected: ${name}\n    ${through.results.get(name)?.error ?? 'it did not run'}`);
+  print(`\nnot expected: ${name}\n    ${through.results.get(name)?.error ?? 'it did not run'}`);
 }
-for (const name of stale) say(`\nexpected to differ, but passes: ${name}`);
+for (const name of stale) print(`\nexpected to differ, but passes: ${name}`);
 if (process.env['PASTER_SUITE_VERBOSE']) {
-  for (const [name, { passed, error }] of plain.results) if (!passed) say(`fails on node:http: ${name}\n    ${error}`);
+  for (const [name, { passed, error }] of plain.results)
+    if (!passed) print(`fails on node:http: ${name}\n    ${error}`);
 }
 process.exitCode = unexpected.length + stale.length > 0 || through.requests === 0 ? 1 : 0;

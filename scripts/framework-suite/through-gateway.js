@@ -1,7 +1,7 @@
 /**
- * Loaded before a test file of a framework (`node --import`): each request of its tests reaches the framework through
- * paster's FastCGI server. A server that listens is a web server then: node:http takes the request and a detour hands
- * it on. So does `light-my-request`, behind Fastify's `inject`, which by itself makes requests up without any server.
+ * Loaded before a test file of a framework (`node --import`): each request of its tests reaches the framework through paster's
+ * FastCGI server. A server that listens becomes a web server: node:http receives the request, and a `FastcgiDetour` forwards it.
+ * The same happens to the requests of `light-my-request`, which Fastify's `inject` makes without a server.
  */
 import { appendFileSync } from 'node:fs';
 import { Server } from 'node:http';
@@ -9,20 +9,20 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { FastcgiDetour } from './fastcgi-detour.js';
 
-let detours = 0;
+let requests = 0;
 
-/** Of each server, or function that `inject` was given. */
-const ways = new WeakMap();
+/** The detour of each server, and of each function that `inject` was given. */
+const detours = new WeakMap();
 
 function detour(from, listener, req, res) {
-  if (!ways.has(from)) ways.set(from, new FastcgiDetour(listener));
-  detours++;
-  ways.get(from).forward(req, res);
+  if (!detours.has(from)) detours.set(from, new FastcgiDetour(listener));
+  requests++;
+  detours.get(from).forward(req, res);
 }
 
 const { emit } = Server.prototype;
 Server.prototype.emit = function (event, ...args) {
-  // The gateway hands over what it carries by this event too.
+  // The gateway emits this event too, for the requests that it has received; these have an environment.
   if (event !== 'request' || args[0].environ) return emit.call(this, event, ...args);
   detour(this, (req, res) => emit.call(this, event, req, res), ...args);
   return true;
@@ -36,4 +36,4 @@ require.cache[path].exports = Object.assign(
   inject,
 );
 
-process.on('exit', () => appendFileSync(process.env.PASTER_SUITE_COUNT, `${detours}\n`));
+process.on('exit', () => appendFileSync(process.env.PASTER_SUITE_COUNT, `${requests}\n`));

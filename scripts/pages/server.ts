@@ -7,7 +7,7 @@ import { join } from 'node:path';
 const ROOT = join(import.meta.dirname, '../..');
 const PASTER = join(ROOT, 'bin/paster.js');
 
-/** Nothing of the environment of the person who records is shown. */
+/** The pictures show nothing of the environment of the person who records them. */
 const ENV = { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', LANG: 'C.UTF-8' };
 
 /** @returns what the command printed */

@@ -9,12 +9,12 @@ export interface Chunk {
   readonly text: string;
 }
 
-/** Text of one look that arrived at one time. */
+/** Text in one style that arrived at one time. */
 export interface Piece {
   readonly column: number;
   readonly text: string;
-  /** CSS classes: `bold`, `dim`, `colour-2`. */
-  readonly look: string;
+  /** CSS classes of the style: `bold`, `dim`, `colour-2`. */
+  readonly classes: string;
   readonly time: number;
 }
 
@@ -55,7 +55,7 @@ export function withoutIdling(chunks: readonly Chunk[], longest: number): Chunk[
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
 const TOKEN = /\x1b\[([\d;]*)m|(\r?\n)|([^\x00-\x1f]+)|[\s\S]/gu;
 
-/** The numbers of a style that set a weight or a colour, as CSS classes, and those that end them. */
+/** The numbers of control sequences that set a weight or a colour, with the CSS class of each, and those that end it. */
 const WEIGHTS: Readonly<Record<string, string>> = { '1': 'bold', '2': 'dim', '22': '' };
 const COLOURS: Readonly<Record<string, string>> = {
   '31': 'colour-1',
@@ -65,10 +65,15 @@ const COLOURS: Readonly<Record<string, string>> = {
   '39': '',
 };
 
-/** The look after a style. */
-function nextLook(look: { weight: string; colour: string }, style: string): { weight: string; colour: string } {
-  if (style === '' || style === '0') return { weight: '', colour: '' };
-  return { weight: WEIGHTS[style] ?? look.weight, colour: COLOURS[style] ?? look.colour };
+interface Style {
+  readonly weight: string;
+  readonly colour: string;
+}
+
+/** The style after a sequence with this number. */
+function changed(style: Style, number: string): Style {
+  if (number === '' || number === '0') return { weight: '', colour: '' };
+  return { weight: WEIGHTS[number] ?? style.weight, colour: COLOURS[number] ?? style.colour };
 }
 
 /**
@@ -81,7 +86,7 @@ export function linesOf(
   { columns, step }: { readonly columns: number; readonly step: number },
 ): Line[] {
   const lines: Piece[][] = [[]];
-  let [look, style, column] = ['', { weight: '', colour: '' }, 0];
+  let [style, column]: [Style, number] = [{ weight: '', colour: '' }, 0];
   const breakLine = (): void => {
     lines.push([]);
     column = 0;
@@ -90,15 +95,15 @@ export function linesOf(
     const time = Math.round(chunk.time / step) * step;
     for (const [token, change, newline, text] of chunk.text.matchAll(TOKEN)) {
       if (change !== undefined) {
-        style = nextLook(style, change);
-        look = [style.weight, style.colour].filter((each) => each !== '').join(' ');
+        style = changed(style, change);
       } else if (newline !== undefined) breakLine();
       else if (text === undefined) throw new Error(`no picture of ${JSON.stringify(token)} can be drawn`);
       else {
+        const classes = [style.weight, style.colour].filter((each) => each !== '').join(' ');
         for (let rest = [...text]; rest.length > 0; ) {
           if (column === columns) breakLine();
           const shown = rest.splice(0, columns - column).join('');
-          append(lines.at(-1), { column, text: shown, look, time });
+          append(lines.at(-1), { column, text: shown, classes, time });
           column += [...shown].length;
         }
       }
@@ -112,11 +117,11 @@ export function linesOf(
   });
 }
 
-/** Adds a piece to a line, to the piece before it if that has the same look and time. Blanks need no piece of their own. */
+/** Adds a piece to a line, to the piece before it if that has the same style and time. Blanks need no piece of their own. */
 function append(line: Piece[] = [], piece: Piece): void {
   const last = line.at(-1);
   const end = last ? last.column + [...last.text].length : 0;
-  if (last && last.time === piece.time && last.look === piece.look && end === piece.column) {
+  if (last && last.time === piece.time && last.classes === piece.classes && end === piece.column) {
     line[line.length - 1] = { ...last, text: last.text + piece.text };
   } else if (piece.text.trim() !== '') line.push(piece);
 }

@@ -64,8 +64,8 @@ ${text.join('\n')}
 function textOf({ pieces }: Line, index: number, names: ReadonlyMap<number, string>): string {
   if (pieces.length === 0) return '';
   const y = index * CELL.height + CELL.base;
-  const spans = pieces.map(({ column, text, time, look }) => {
-    const classes = [time > 0 ? names.get(time) : '', look].filter((name) => name !== '').join(' ');
+  const spans = pieces.map(({ column, text, time, classes: styles }) => {
+    const classes = [time > 0 ? names.get(time) : '', styles].filter((name) => name !== '').join(' ');
     const length = [...text].length;
     // Columns stay aligned whatever the font.
     const fixed = length > 3 ? ` textLength="${rounded(length * CELL.width)}"` : '';

@@ -19,7 +19,7 @@ const OPTIONS = [
   'error',
 ];
 
-/** The registry answers several at a time; builds need a core each. */
+/** Installations at a time: the registry serves several, but each build takes a core. */
 const PARALLEL = 3;
 
 const PROGRAMS = join(import.meta.dirname, '../../test/fixtures/products');
@@ -39,7 +39,7 @@ async function install(tool: Tool): Promise<boolean> {
   return run('npm', ['install', '--prefix', directory, ...OPTIONS, ...tool.specifiers], directory);
 }
 
-/** Says what has been installed and built in a product's directory; a different text installs it anew. */
+/** The file in a product's directory that records what was installed and built. If that differs, it is installed again. */
 const STAMP = '.installed';
 
 async function installProduct(product: Product): Promise<boolean> {

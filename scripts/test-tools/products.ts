@@ -1,12 +1,12 @@
 /**
  * The real products that test/applications/ runs under paster, each with the program in test/fixtures/products/ and in a
- * directory of its own in the cache. Every version is exact, so that a test that fails tells of a change here.
+ * directory of its own in the cache. Every version is exact, so that a test fails only if something has changed here.
  */
 import type { Tool } from './tools.ts';
 
 export interface Product extends Tool {
   readonly version: string;
-  /** Versions of packages below it, as package.json has them. */
+  /** Versions of its dependencies, in the form of `overrides` in package.json. */
   readonly overrides?: Readonly<Record<string, string>>;
   /** Builds the program where it is installed: arguments of `node`. */
   readonly build?: readonly string[];

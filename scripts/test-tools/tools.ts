@@ -1,11 +1,12 @@
 /**
- * What the tests take from the npm registry besides the dependencies: other versions of Node, whose binaries npm carries,
- * pnpm, pm2, frameworks, and the products of products.ts. They lie outside the repository, a directory each, where `install.ts` puts them and the tests look.
+ * What the tests need from the npm registry in addition to the dependencies: other versions of Node, whose binaries are packages,
+ * pnpm, pm2, frameworks, and the products of products.ts. `install.ts` installs each into its own directory outside of the
+ * repository.
  */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-/** Those that package.json promises: the oldest exactly, of the others the newest. */
+/** The versions that package.json promises: exactly the oldest, and the newest of each later line. */
 export const NODES = ['20.19.0', '22', '24', '26'] as const;
 
 export interface Tool {
@@ -53,7 +54,7 @@ export const TOOLS: readonly Tool[] = [
   },
 ];
 
-/** Where a tool is, or is to be: below PASTER_TEST_TOOLS, or in the user's cache. */
+/** Where a tool is or will be installed: below PASTER_TEST_TOOLS, or in the user's cache. */
 export function toolDirectory({ name }: Pick<Tool, 'name'>): string {
   const root = process.env['PASTER_TEST_TOOLS'] ?? join(homedir(), '.cache/paster-test-tools');
   return join(root, name.replace(' ', '-'));

@@ -15,6 +15,7 @@ export function makeShop(_globalConf, { currency }) {
       await sleep(pathname === '/' ? 2 : 20 * Math.random());
       send(res, 200, { products: ['Tea', 'Coffee'] });
     } else if (pathname === '/checkout') {
+      // In flight when the picture of the status page is taken.
       await sleep(20_000);
       send(res, 200, {});
     } else {
