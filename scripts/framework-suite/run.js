@@ -171,7 +171,7 @@ for (const { reason, tests } of known) {
 for (const name of unexpected) {
   print(`\nnot expected: ${name}\n    ${through.results.get(name)?.error ?? 'it did not run'}`);
 }
-for (const name of stale) print(`\nexpected to differ, but passes: ${name}`);
+for (const name of stale) print(`\nexpected to differ, but does not: ${name}`);
 if (process.env['PASTER_SUITE_VERBOSE']) {
   for (const [name, { passed, error }] of plain.results)
     if (!passed) print(`fails on node:http: ${name}\n    ${error}`);
