@@ -13,7 +13,7 @@ import { parseAst } from 'rolldown/parseAst';
 import { expect, test } from 'vitest';
 import { cascade } from '../src/apps/cascade/cascade.ts';
 import type { App } from '../src/protocol/types.ts';
-import { collect } from './helpers/heap.ts';
+import { collectGarbage } from './helpers/heap.ts';
 import { ROOT } from './helpers/programs/program.ts';
 
 /** Properties of applications: each is assigned once per application. */
@@ -94,7 +94,7 @@ async function oldBytesPerRequest(app: App): Promise<number> {
     }
   };
   await ask();
-  collect();
+  collectGarbage();
   const before = oldBytes();
   await ask();
   const added = oldBytes() - before;

@@ -24,7 +24,7 @@ import { follow } from '../helpers/programs/follow.ts';
 import { requireTool } from '../helpers/programs/program.ts';
 
 /** The page of a framework is one continuous walk too: it has few servers, and they share a machine. */
-const ONE_WAY = /^docs\/(?:tutorial|frameworks\/[^/]+)\.md$/;
+const CONTINUOUS = /^docs\/(?:tutorial|frameworks\/[^/]+)\.md$/;
 
 /** Pages with the project of a product, which `npm run test:tools` has installed and built. */
 const OF_A_PRODUCT = new Map<string, Application>([
@@ -75,7 +75,7 @@ describe('the instructions of the documentation', () => {
     const packages = WITH_PACKAGES.get(page);
     const needed = product?.product ?? packages;
     follow(page, {
-      isOneWay: ONE_WAY.test(page),
+      isContinuous: CONTINUOUS.test(page),
       isOfProject: OF_A_PROJECT.has(page),
       project:
         needed === undefined

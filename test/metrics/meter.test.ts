@@ -14,7 +14,7 @@ import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
 import { askUpgrade, upgrading } from '../filters/servers/upgrade.ts';
-import { collect } from '../helpers/heap.ts';
+import { collectGarbage } from '../helpers/heap.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 import { eventually } from '../helpers/programs/program.ts';
 import { overHttp2 } from '../helpers/requests/http2.ts';
@@ -236,7 +236,7 @@ test.each(['observe', 'watch'] as const)(
     const other = connect(port, '127.0.0.1');
     other.resume().write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
     await eventually(() => {
-      collect();
+      collectGarbage();
       return first?.deref() === undefined;
     });
     other.destroy();

@@ -8,7 +8,7 @@ import { findHeadEnd, HEAD_END_PART } from '../../src/apps/cgi/script-head.ts';
 import { GrowingBuffer } from '../../src/growing-buffer.ts';
 import { GET_VALUES, RecordDecoder } from '../../src/servers/fastcgi/records.ts';
 import { ScgiHeadReader } from '../../src/servers/scgi/head.ts';
-import { collect } from '../helpers/heap.ts';
+import { collectGarbage } from '../helpers/heap.ts';
 
 const SIZE = 60_000;
 /**
@@ -22,7 +22,7 @@ interface Receiver {
 }
 
 function inUse(): number {
-  collect();
+  collectGarbage();
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }

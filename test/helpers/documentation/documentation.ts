@@ -54,7 +54,7 @@ const NAMED = /^(?:#|\/\/|<!--|\/\*) ([\w.+-]*[./][\w./+-]*)(?: -->| \*\/)?\n/;
 
 /** The page's second-level sections; the first part is the text before them. */
 export function partsOf(page: string): Part[] {
-  return outsideOfFences(readPage(page)).map((section) => ({
+  return splitSections(readPage(page)).map((section) => ({
     heading: /^#+ (.*)$/m.exec(section)?.[1] ?? '',
     blocks: [...section.matchAll(FENCED)].map(([, language = '', given, text = '']) => ({
       language,
@@ -64,8 +64,8 @@ export function partsOf(page: string): Part[] {
   }));
 }
 
-/** Split before each heading of the second level; a comment in a block is not a heading. */
-function outsideOfFences(page: string): string[] {
+/** Splits a page before each heading of the second level; a comment in a fenced block is not a heading. */
+function splitSections(page: string): string[] {
   const sections = [''];
   let fenced = false;
   for (const line of page.split('\n')) {

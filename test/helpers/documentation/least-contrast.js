@@ -1,4 +1,7 @@
-/** Runs in a page and finds its text that is hardest to read. The file is one expression, whose value is the result. */
+/**
+ * Runs in a page and finds its text with the least contrast, as WCAG 2 defines it: from 1 to 21. The file is one expression, whose
+ * value is the result.
+ */
 (() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
 

@@ -21,7 +21,7 @@ const STAYS = /^nginx -c |(?:\bpaster serve |^\.\/\S+\.ini\b)(?!.*(?: (?:start|s
 const LOOKS = /^(?:curl|tail|cat) /;
 const TRIES = 60;
 
-/** Milliseconds until a program has printed what the page shows, and continues. */
+/** Milliseconds that a program may take until it has printed what the page shows. */
 const LONGEST_SILENCE = 30_000;
 
 const NPX = `#!/bin/sh\ncase "$1" in --package=*) shift ;; esac\n[ "$1" = paster ] || { echo "npx: only paster is here"; exit 1; }\nshift\nexec paster "$@"\n`;
@@ -114,11 +114,11 @@ export class Reader {
     if (command === '^C') return this.#interrupt();
     if (STAYS.test(command)) return this.#serve(command, wanted);
     if (wanted.some(isAnswer)) return this.#converse(command, wanted);
-    const here = join(this.#home, 'cwd');
+    const cwdFile = join(this.#home, 'cwd');
     for (let tries = 1; ; tries++) {
-      const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${here}'\nexit $status`);
+      const program = this.#bash(`exec 2>&1\n${command}\nstatus=$?\npwd >'${cwdFile}'\nexit $status`);
       const { status, stdout } = await program.finished();
-      if (existsSync(here)) this.#cwd = readFileSync(here, 'utf8').trimEnd();
+      if (existsSync(cwdFile)) this.#cwd = readFileSync(cwdFile, 'utf8').trimEnd();
       const fault = faultOf(wanted, stdout.replaceAll('\r\n', '\n').replaceAll(CLONE, INSTALLED), status);
       if (fault === undefined) return;
       if (!LOOKS.test(command) || tries === TRIES) throw new Error(`$ ${command}\n${fault}`);

@@ -15,21 +15,22 @@ import { mayHaveMachine } from '../documentation/fresh-machine.ts';
 import { type ProductProject, Reader } from '../documentation/reader.ts';
 import { requireProgram } from './program.ts';
 
-/** The time limit of the longest of them, in milliseconds. */
+/** The time limit of each test in milliseconds, which the longest page needs. */
 const LIMIT = 180_000;
 
 export interface Following {
-  /** All sections continue one walk. */
-  readonly isOneWay?: boolean;
+  /** Each section continues where the one before it ended, so all of them are one test. Default: each section is a test. */
+  readonly isContinuous?: boolean;
   /** The page uses the files of an existing project. */
   readonly isOfProject?: boolean;
-  /** Puts the project of the page into a directory, unless its product is not installed. Default: the page shows its files. */
+  /** Puts the project of the page into a directory; `missing` if its product is not installed. Default: the page shows its files. */
   readonly project?: ((directory: string) => ProductProject) | 'missing' | undefined;
   /** Whether a command is typed; default: all are. */
   readonly isTyped?: (command: string) => boolean;
 }
 
-interface Way {
+/** What one test follows. */
+interface Walk {
   readonly name: string;
   readonly blocks: readonly Block[];
 }
@@ -37,9 +38,9 @@ interface Way {
 /** Declares the tests of a page. */
 export function follow(
   page: string,
-  { isOneWay = false, isOfProject = false, project, isTyped = () => true }: Following = {},
+  { isContinuous = false, isOfProject = false, project, isTyped = () => true }: Following = {},
 ): void {
-  for (const { name, blocks } of ways(page, isOneWay)) {
+  for (const { name, blocks } of walksOf(page, isContinuous)) {
     const ofProject = isOfProject || blocks.every(({ file }) => file === undefined);
     test.skipIf(project === 'missing' || !isPossible(blocks) || !mayHaveMachine(isForRoot(blocks)))(
       name,
@@ -55,11 +56,11 @@ export function follow(
   }
 }
 
-function ways(page: string, isOneWay: boolean): Way[] {
+function walksOf(page: string, isContinuous: boolean): Walk[] {
   const parts = partsOf(page);
   const typed = parts.filter(({ blocks }) => hasCommands(blocks));
   if (typed.length === 0) return [];
-  if (isOneWay) return [{ name: page, blocks: parts.flatMap(({ blocks }) => blocks) }];
+  if (isContinuous) return [{ name: page, blocks: parts.flatMap(({ blocks }) => blocks) }];
   return typed.map((part) => {
     const files = part === parts[0] ? [] : (parts[0]?.blocks ?? []).filter(({ file }) => file !== undefined);
     return { name: `${page}: ${part.heading}`, blocks: [...files, ...part.blocks] };

@@ -11,10 +11,9 @@ export interface Machine {
   readonly address: string;
   /** Runs a program on the machine, in its own process group. */
   run(file: string, args: readonly string[], options?: ProgramOptions): Program;
-  /** Cuts the machine off: packets from it and to it are lost, and no connection gets an error. */
-  silence(): void;
-  /** Reconnects the machine. */
-  speak(): void;
+  /** Packets from the machine and to it are lost from now on; no connection gets an error. */
+  disconnect(): void;
+  reconnect(): void;
 }
 
 /** The technique behind the machines, which a test runs with. */
@@ -54,7 +53,10 @@ function mayMakeNamespaces(): boolean {
 
 let networks = 0;
 
-/** One network for each process and call, from the addresses for benchmarks (RFC 2544), which no real host has. */
+/**
+ * One network for each process and call, from the addresses for benchmarks (RFC 2544), which no real host has. Processes that
+ * start one after the other get networks that are seven apart, so that each has some for itself.
+ */
 function nextNetwork(): string {
   const number = (process.pid * 7 + networks++) % 512;
   return `198.${18 + (number >> 8)}.${number & 255}`;
@@ -91,8 +93,8 @@ function namespaces(count: number): Machine[] {
       // `ip netns exec` replaces itself by the program, so the PID is the program's.
       run: (file, args, options) =>
         new Program('ip', ['netns', 'exec', name, file, ...args], { ...options, ownGroup: true }),
-      silence: () => ip('-n', hub, 'link', 'set', cable, 'nomaster'),
-      speak: () => ip('-n', hub, 'link', 'set', cable, 'master', 'hub'),
+      disconnect: () => ip('-n', hub, 'link', 'set', cable, 'nomaster'),
+      reconnect: () => ip('-n', hub, 'link', 'set', cable, 'master', 'hub'),
     };
   });
 }
@@ -112,8 +114,8 @@ function loopbackAddresses(count: number): Machine[] {
         return program;
       },
       // There is no cable to disconnect: connections are accepted, and nothing arrives.
-      silence: () => signal('SIGSTOP'),
-      speak: () => signal('SIGCONT'),
+      disconnect: () => signal('SIGSTOP'),
+      reconnect: () => signal('SIGCONT'),
     };
   });
 }

@@ -1,4 +1,4 @@
-/** One HTTP request of a client that changes nothing: fetch would normalize the path, and hide the start of an aborted response. */
+/** Sends HTTP requests exactly as given: fetch would normalize the path, and hide the start of an aborted response. */
 import { type IncomingHttpHeaders, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 

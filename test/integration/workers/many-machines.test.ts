@@ -152,9 +152,9 @@ describe.skipIf(nginx === undefined).each(machineKinds())('on %s', (kind) => {
     await untilAnsweredBy(load, NAMES);
     unharmed();
 
-    three.machine.silence();
+    three.machine.disconnect();
     await meanwhile(load);
-    three.machine.speak();
+    three.machine.reconnect();
     await untilAnsweredBy(load, NAMES);
 
     await load.stop();
