@@ -73,10 +73,10 @@ describe('layers', () => {
   });
 
   test('process/ does not import what its processes serve', () => {
-    const known = /^(?:deploy|http|gateway|protocol|metrics\/meter|config\/(?!env-file))/;
+    const served = /^(?:deploy|http|gateway|protocol|metrics\/meter|config\/(?!env-file))/;
     const strays = FILES.filter((file) => folderOf(file) === 'process').flatMap((file) =>
       importsOf(file)
-        .filter((imported) => known.test(imported))
+        .filter((imported) => served.test(imported))
         .map((imported) => `${file} -> ${imported}`),
     );
     expect(strays).toEqual([]);

@@ -53,7 +53,7 @@ describeBackends(({ backend, ask }) => {
       });
     });
 
-    test('status and reason are sent', async () => {
+    test('statusCode is sent', async () => {
       expect(
         (
           await ask((_req, res) => {
@@ -90,7 +90,7 @@ describeBackends(({ backend, ask }) => {
         ['X-A', 'b', 'X-C', 'd'],
       ],
       [
-        'writeHead sends a reason',
+        'writeHead accepts a reason before the headers',
         (_req, res) => {
           res.writeHead(200, 'Fine', { 'X-A': 'b' });
           res.end('x');
@@ -391,7 +391,7 @@ describeBackends(({ backend, ask }) => {
       },
     );
 
-    test('flushHeaders sends the head before the body', async () => {
+    test('a body may follow some time after flushHeaders', async () => {
       let release = (): void => {};
       const gate = new Promise<void>((resolve) => {
         release = resolve;
@@ -404,7 +404,7 @@ describeBackends(({ backend, ask }) => {
       expect(answer.body.toString()).toBe('later');
     });
 
-    test('trailers are accepted, and not sent', async () => {
+    test('trailers are accepted, and are not part of the body', async () => {
       const answer = await ask((_req, res) => {
         res.write('x');
         res.addTrailers({ 'X-T': '1' });

@@ -39,7 +39,7 @@ const filtered =
   (app) =>
     applyFilter(filter, app);
 
-/** A filter, as the first line of its section, what it uses, and the settings below. */
+/** @param section what the filter uses, and its settings on further lines */
 const configured =
   (section: string): Wrap =>
   async (app) =>

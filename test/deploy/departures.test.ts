@@ -1,4 +1,4 @@
-/** Where the loader differs from Paste on purpose (DESIGN section 4), and features that Paste does not have. */
+/** Where the loader differs from Paste on purpose, and features that Paste does not have. */
 import { cpSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';

@@ -88,7 +88,7 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
   test.skipIf(missing).each([
     ['', undefined],
     ['/proxy', '/proxy'],
-  ])('forwards WebSockets, and announces the prefix "%s" itself', async (prefix, said) => {
+  ])('forwards WebSockets, and announces the prefix "%s" itself', async (prefix, announced) => {
     const options = [...(prefix === '' ? [] : ['--prefix', prefix]), '--max-body', '1m'];
     const url = await inFrontOf('http', target, options);
     const client = new WebSocket(`${url.replace('http:', 'ws:')}${prefix}/live`);
@@ -99,7 +99,7 @@ describe.each(Object.keys(WEB_SERVERS))('%s by HTTP', (target) => {
     client.terminate();
 
     const headers = { 'X-Forwarded-Prefix': '/evil' };
-    expect((await told(url, `${prefix}/a`, { headers })).headers['x-forwarded-prefix']).toBe(said);
+    expect((await told(url, `${prefix}/a`, { headers })).headers['x-forwarded-prefix']).toBe(announced);
     expect((await ask(url, `${prefix}/large-head`)).status).toBe(200);
     const body = Buffer.alloc(1_100_000);
     // The connection may be closed while the refused body is sent.

@@ -39,7 +39,7 @@ function inFrontOf(kind: string, target: string): Promise<string> {
 describe.each(Object.keys(WEB_SERVERS))('%s', (target) => {
   const missing = requireProgram(target === 'apache' ? 'apache2' : target) === undefined;
 
-  test.skipIf(missing).each(KINDS)('%s', async (kind) => {
+  test.skipIf(missing).each(KINDS)('%s: the application gets the path as the client sent it', async (kind) => {
     const url = await inFrontOf(kind, target);
     for (const path of ['/proxy', '/proxy/', '/proxy?q=1', '/proxy/a%20b?q', '/proxy/a//b', '/proxy//a/b//c/d']) {
       // Over HTTP, Lighttpd merges slashes.

@@ -125,12 +125,17 @@ describe('the head of a request from its environment', () => {
     [['CONTENT_LENGTH', '-2']],
     [['REQUEST_METHOD', 'a b']],
     [['REQUEST_METHOD', '']],
-    [Array.from({ length: 4002 }, (_, i) => (i % 2 === 0 ? 'HTTP_X' : 'y'))],
   ])('is refused: %j', (pairs) => {
     expect(() => readHead(pairs)).toThrow(BadEnviron);
   });
 
-  test('ten thousand invented names are not cached', () => {
+  test('is refused with more than 2000 headers', () => {
+    const headers = (count: number) => Array.from({ length: count }, () => ['HTTP_X', 'y']).flat();
+    expect(readHead(headers(2000)).rawHeaders).toHaveLength(4000);
+    expect(() => readHead(headers(2001))).toThrow(BadEnviron);
+  });
+
+  test('has its own names, even if there are more names than the cache holds', () => {
     for (let i = 0; i < 10_000; i++) expect(readHead([`HTTP_N${i}`, 'x']).rawHeaders).toEqual([`N${i}`, 'x']);
   });
 });

@@ -24,7 +24,7 @@ async function onSocket<T>(backend: Backend, look: (socket: Socket, req: Incomin
 
 /** Public names of a `net.Socket` with the types of their values, except those that depend on the system. */
 function shape(socket: Socket): Record<string, string> {
-  const shape: Record<string, string> = Object.create(null);
+  const types: Record<string, string> = Object.create(null);
   for (
     let each: object | null = socket;
     each !== null && each !== Object.prototype;
@@ -34,16 +34,16 @@ function shape(socket: Socket): Record<string, string> {
       if (name.startsWith('_') || name === 'server' || name === 'parser' || name === 'on') continue;
       const value: unknown = Reflect.get(socket, name);
       // Absent and not known yet look the same to an application.
-      if (value !== undefined && value !== null && name !== 'constructor') shape[name] ??= typeof value;
+      if (value !== undefined && value !== null && name !== 'constructor') types[name] ??= typeof value;
     }
   }
-  return shape;
+  return types;
 }
 
 describe('req.socket', () => {
   test('has every public property of a net.Socket', async () => {
-    const [ours, nodes] = [await onSocket(fastcgiBackend, shape), await onSocket(httpBackend, shape)];
-    const missing = Object.entries(nodes).filter(([name, type]) => ours[name] !== type);
+    const [ours, theirs] = [await onSocket(fastcgiBackend, shape), await onSocket(httpBackend, shape)];
+    const missing = Object.entries(theirs).filter(([name, type]) => ours[name] !== type);
     expect(missing).toEqual([]);
   });
 

@@ -144,6 +144,7 @@ describe('memory', () => {
     const memory = processMemory(process.pid);
     expect(memory?.own).toBeGreaterThan(MIB);
     expect(memory?.resident).toBeGreaterThan(memory?.own ?? 0);
+    // No process has a PID above 2 ** 22 (proc(5), pid_max).
     expect(processMemory(2 ** 22 + 1)).toBeUndefined();
   });
 });

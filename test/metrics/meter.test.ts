@@ -87,11 +87,11 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     const { own, running } = await serving();
     await running.request({ path: '/breaks' });
     await eventually(() => own.report().inFlightCount === 0);
-    const inHand = () => eventually(() => own.report().inFlightCount === 1);
-    await running.request({ path: '/endless', abort: inHand() });
+    const inFlight = () => eventually(() => own.report().inFlightCount === 1);
+    await running.request({ path: '/endless', abort: inFlight() });
     await eventually(() => own.report().inFlightCount === 0);
     expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2 }, aborted: 2 });
-    await running.request({ path: '/never', abort: inHand() });
+    await running.request({ path: '/never', abort: inFlight() });
     await eventually(() => own.report().inFlightCount === 0);
     expect(answersOf(own)).toEqual({ answers: { 'GET 200': 2, 'GET 499': 1 }, aborted: 3 });
   });
@@ -103,11 +103,11 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend])('$name',
     for (let round = 0; round < 40; round++) await running.request({ path: round % 2 === 0 ? '/' : '/streamed' });
     await running.request({ path: '/breaks' });
     await eventually(() => requestsOf(own.report().counts) === 41);
-    const inHand = async () => {
+    const inFlight = async () => {
       await eventually(() => own.report().inFlightCount === 1);
       expect(own.report().inFlight).toMatchObject([{ method: 'PUT', url: '/endless', seconds: expect.any(Number) }]);
     };
-    await running.request({ path: '/endless', method: 'PUT', abort: inHand() });
+    await running.request({ path: '/endless', method: 'PUT', abort: inFlight() });
     await eventually(() => own.report().inFlightCount === 0);
     expect(requestsOf(own.counts())).toBe(42);
   });

@@ -14,7 +14,7 @@ test('this Node has the internals that direct connections need', () => {
   expect(direct).toEqual({ reads: true, writes: true, accepts: true });
 });
 
-/** Records what it is told. */
+/** Records the events of a connection. */
 class User implements ConnectionUser {
   text = '';
   readonly errors: string[] = [];
@@ -54,6 +54,7 @@ class User implements ConnectionUser {
 }
 
 const WAYS = {
+/** `own`: whether the listener is one of paster's; `asks`: whether the application asks for the socket. */
   'without a socket': { own: true, asks: false },
   'with a socket that was created later': { own: true, asks: true },
   'with a socket from the start': { own: false, asks: false },

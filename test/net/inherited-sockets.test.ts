@@ -42,7 +42,7 @@ describe('systemd sockets', () => {
   });
 
   test.each([
-    ['none', {}],
+    ['no variable is set', {}],
     ['they belong to another process', { LISTEN_PID: '41', LISTEN_FDS: '1' }],
     ['LISTEN_FDS is not a number', { LISTEN_PID: '42', LISTEN_FDS: 'many' }],
     ['LISTEN_PID is not set', { LISTEN_FDS: '1' }],

@@ -50,7 +50,7 @@ test.skipIf(node === undefined).each([[[]], [['-w', '1']]])(
 );
 
 test.skipIf(node === undefined)(
-  'the cache is off with NODE_DISABLE_COMPILE_CACHE, and if other users can write to it',
+  'the cache is off with NODE_DISABLE_COMPILE_CACHE, if other users can write to it, and without a cache directory',
   async () => {
     const off = home();
     await serveAndStop({ HOME: off.home, NODE_DISABLE_COMPILE_CACHE: '1' });

@@ -82,6 +82,7 @@ export class Program {
     });
   }
 
+  /** Resolves to the port. */
   async ready(): Promise<number> {
     await until(
       () => this.output.includes('\n'),
@@ -107,7 +108,7 @@ export class Program {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Ends it, whatever its state is. */
+  /** Kills the process, unless it has ended. */
   async end(): Promise<void> {
     if (!this.exited) this.child.kill('SIGKILL');
     await until(() => this.exited);
@@ -120,7 +121,7 @@ const LIMIT_MS = 15_000;
 export async function until(condition: () => boolean | Promise<boolean>, why: () => string = () => ''): Promise<void> {
   const end = Date.now() + LIMIT_MS;
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited in vain. ${why()}`);
+    if (Date.now() > end) throw new Error(`the condition has not become true. ${why()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
@@ -136,7 +137,7 @@ export function ask(port: number, path = '/', agent: Agent | false = false): Pro
       response.on('end', () => resolve(body));
       response.on('error', reject);
     });
-    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('timeout', () => request.destroy(new Error('no response')));
     request.on('error', reject);
   });
 }

@@ -73,7 +73,7 @@ const LATER = 3_600_000;
 test.each([
   ['skip', 0, 1],
   ['once', 1, 0],
-] as const)('missed = %s: runs that were due while the machine was suspended', async (missed, runs, counted) => {
+] as const)('missed = %s: runs that were due while the machine was suspended', async (missed, runs, skipped) => {
   // Like a machine that wakes up: the timer was set for ten minutes ago, and more runs were due after that.
   const woken = Date.now();
   let isFirst = true;
@@ -84,21 +84,21 @@ test.each([
   };
   const { task, directory } = scheduled({ missed, nextRun });
   await eventually(() => task.status.runs.ok + task.status.runs.missed > 0);
-  expect(task.status.runs).toMatchObject({ ok: runs, missed: counted });
+  expect(task.status.runs).toMatchObject({ ok: runs, missed: skipped });
   expect(task.status.next).toBe(woken + LATER);
   expect(notes(directory)).toHaveLength(runs);
 });
 
-const EACH_MS = 250;
-const each = (after: Date) => new Date((Math.floor(after.getTime() / EACH_MS) + 1) * EACH_MS);
+const INTERVAL_MS = 250;
+const nextInterval = (after: Date) => new Date((Math.floor(after.getTime() / INTERVAL_MS) + 1) * INTERVAL_MS);
 
 test('a handover neither loses nor repeats a run, however long it takes', async () => {
-  const { task: old, directory } = scheduled({ nextRun: each });
-  const { task: next } = scheduled({ nextRun: each }, true, directory);
+  const { task: old, directory } = scheduled({ nextRun: nextInterval });
+  const { task: next } = scheduled({ nextRun: nextInterval }, true, directory);
   await eventually(() => notes(directory).length >= 2);
   const until = new Date();
   old.pause(until);
-  await new Promise((resolve) => setTimeout(resolve, 3 * EACH_MS));
+  await new Promise((resolve) => setTimeout(resolve, 3 * INTERVAL_MS));
   next.resume(until);
   await eventually(() => notes(directory).length >= 8);
   await old.stop({ graceful: true });
@@ -106,7 +106,7 @@ test('a handover neither loses nor repeats a run, however long it takes', async 
     .sort((a, b) => a - b)
     .slice(0, 7);
   const [first = 0] = times;
-  expect(times).toEqual(times.map((_time, index) => first + index * EACH_MS));
+  expect(times).toEqual(times.map((_time, index) => first + index * INTERVAL_MS));
 });
 
 test('a run that waits for its jitter starts before a handover', async () => {

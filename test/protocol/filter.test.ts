@@ -147,7 +147,7 @@ describe('the lifecycle', () => {
     };
     two.close = () => {
       steps.push('two fails to close');
-      throw new Error('not told');
+      throw new Error('not reported');
     };
     const app = withLifecycle(four, [one, two, three], undefined);
     await expect(app.ready?.()).rejects.toThrow('on purpose');

@@ -18,7 +18,7 @@ const REPORT: ProcessReport = {
   lag: { mean: 0, most: 0, recent: 0 },
 };
 
-function of(worker: Partial<DeadWorker>): string {
+function detailsOf(worker: Partial<DeadWorker>): string {
   const nothing = { failure: undefined, lastReport: undefined, report: undefined, reportAge: 0, killedFor: undefined };
   return deathDetails({ ...nothing, ...worker }, { code: 9, signal: null });
 }
@@ -26,18 +26,18 @@ function of(worker: Partial<DeadWorker>): string {
 describe('the requests in flight', () => {
   test('are those that the worker reported when it ended, and the number of others', () => {
     const stale = { ...REPORT, inFlightCount: 90 };
-    expect(of({ lastReport: REPORT, report: stale, reportAge: 10 })).toBe(
+    expect(detailsOf({ lastReport: REPORT, report: stale, reportAge: 10 })).toBe(
       '\n  it had these requests in flight:\n    GET /x, for 1.0 s, [app:x]\n    and 2 more',
     );
   });
 
   test('are those of its last report, shortly before', () => {
-    expect(of({ report: REPORT, reportAge: 900 })).toContain(
+    expect(detailsOf({ report: REPORT, reportAge: 900 })).toContain(
       '  it had these requests in flight, 0.9 s before:\n    GET /x',
     );
   });
 
   test('are not those of an old report', () => {
-    expect(of({ report: REPORT, reportAge: 3_600_000 })).toBe('');
+    expect(detailsOf({ report: REPORT, reportAge: 3_600_000 })).toBe('');
   });
 });

@@ -38,12 +38,12 @@ async function develop({ ini = INI(''), app = FAILING, settings = { debug: 'true
   return { ...(await serveFiltered([], loaded)), directory };
 }
 
-const FASTIFY = 'const app = express(); app.get("/", async () => fail()); app.get("/tea", tea);';
+const FASTIFY = 'const app = framework(); app.get("/", async () => fail()); app.get("/tea", tea);';
 
-/** @param lines declare `app` with routes that fail */
+/** @param lines declare `app`, made by `framework`, with routes that fail */
 function failingRoutes(module: string, lines: string): string {
   return `import { createRequire } from 'node:module';
-const express = createRequire(import.meta.url)(${JSON.stringify(join(import.meta.dirname, '../../node_modules', module))});
+const framework = createRequire(import.meta.url)(${JSON.stringify(join(import.meta.dirname, '../../node_modules', module))});
 const fail = () => { throw new Error('the route fails'); };
 const tea = () => { throw Object.assign(new Error('no tea'), { status: 418, statusCode: 418, expose: true }); };
 export function makeApp() { ${lines} return app; }
@@ -88,8 +88,8 @@ describe('the error page', () => {
   });
 
   test.each([
-    ['Express', 'express', 'const app = express(); app.get("/", fail); app.get("/tea", tea);'],
-    ['Koa', 'koa', 'const app = new express(); app.use((ctx) => (ctx.path === "/tea" ? tea() : fail()));'],
+    ['Express', 'express', 'const app = framework(); app.get("/", fail); app.get("/tea", tea);'],
+    ['Koa', 'koa', 'const app = new framework(); app.use((ctx) => (ctx.path === "/tea" ? tea() : fail()));'],
     ['Fastify', 'fastify', FASTIFY],
     ['a handler of Fastify that throws', 'fastify', `${FASTIFY} app.setErrorHandler((error) => { throw error; });`],
     [
@@ -108,13 +108,13 @@ describe('the error page', () => {
     onTestFinished(() => write.mockRestore());
     expect((await ask(served.url, '/tea', HTML)).status).toBe(418);
   });
-});
 
-test('is not shown if a handler of Fastify has responded to the error', async () => {
-  const handler = 'app.setErrorHandler((error, request, reply) => reply.code(500).send({ own: 1 }));';
-  const served = await develop({ app: failingRoutes('fastify', `${FASTIFY} ${handler}`) });
-  expect(await bodyOf(served)).toBe('{"own":1}');
-  expect(served.failures).toEqual([]);
+  test('is not shown if a handler of Fastify has responded to the error', async () => {
+    const handler = 'app.setErrorHandler((error, request, reply) => reply.code(500).send({ own: 1 }));';
+    const served = await develop({ app: failingRoutes('fastify', `${FASTIFY} ${handler}`) });
+    expect(await bodyOf(served)).toBe('{"own":1}');
+    expect(served.failures).toEqual([]);
+  });
 });
 
 describe('a place of the error page', () => {

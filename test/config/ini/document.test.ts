@@ -1,4 +1,4 @@
-/** Values know their places: for documents assembled from known pieces, each character is found where it was written. */
+/** The places of values: in documents that are assembled from known pieces, each character is found where it was written. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type IniEntry, parseIni } from '../../../src/config/ini/ini.ts';
@@ -92,7 +92,7 @@ function lines(key: string, { separator, spaces, first, rows, after }: WrittenEn
   ];
 }
 
-/** The value of an entry, by the rules of DESIGN. */
+/** The value that the reader must find: the rows joined by line feeds, with blank lines between them and without comments. */
 function expectedValue({ first, rows }: WrittenEntry): string {
   const blank = (line: string) => pythonStrip(line) === '';
   return [first, ...rows.flatMap((each) => [...each.between.filter(blank).map(() => ''), each.row])].join('\n');

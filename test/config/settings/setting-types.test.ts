@@ -70,7 +70,7 @@ test('every number has a maximum, which is allowed, and nothing above it is', as
   for (const [name, { type, default: preset }] of settings) {
     if (type.max === undefined) {
       expect(typeof preset, name).not.toBe('number');
-      expect(accepts(type, '1000000000000000'), name).not.toBeTypeOf('number');
+      expect(parsed(type, '1000000000000000'), name).not.toBeTypeOf('number');
       continue;
     }
     const { max } = type;
@@ -82,7 +82,8 @@ test('every number has a maximum, which is allowed, and nothing above it is', as
   }
 });
 
-function accepts(type: Setting['type'], text: string): unknown {
+/** @returns undefined for a text that is refused */
+function parsed(type: Setting['type'], text: string): unknown {
   try {
     return type.parse(text);
   } catch {

@@ -89,12 +89,12 @@ function replaced(prototype: object, of: string, names: readonly string[]): Case
   );
 }
 
-/** A case whose application is loaded after a library has called `listen`; `listen` returns a function that undoes it. */
-function listening(name: string, listen: (look: Look) => () => void): Case {
+/** A case whose application is loaded after a library has called `observe`, which returns a function that undoes it. */
+function observing(name: string, observe: (look: Look) => () => void): Case {
   return {
     name,
     app: (look) => {
-      const stop = listen(look);
+      const stop = observe(look);
       return (_req, res) => {
         res.on('finish', () => look('finish of the response'));
         res.on('close', stop);
@@ -165,7 +165,7 @@ export const LIBRARY_CASES: readonly Case[] = [
     socket.destroy(mine());
   }),
 
-  listening('emit of http.Server replaced', (look) => {
+  observing('emit of http.Server replaced', (look) => {
     const { emit } = Server.prototype;
     Server.prototype.emit = function (this: Server, ...args: unknown[]): boolean {
       const [event, req, res] = args;
@@ -179,7 +179,7 @@ export const LIBRARY_CASES: readonly Case[] = [
       Server.prototype.emit = emit;
     };
   }),
-  listening('the diagnostics channels of node:http', (look) => {
+  observing('the diagnostics channels of node:http', (look) => {
     const channels = ['http.server.request.start', 'http.server.response.finish'];
     const noted = (message: unknown, name: string | symbol): void => {
       const { request, response, socket, server } = message as Record<string, unknown>;

@@ -362,7 +362,7 @@ test.each([
   expect([status, stdout]).toEqual([2, expect.stringContaining(`x.ini:${expected}`)]);
 });
 
-test('Express behind such middleware keeps its own settings', async () => {
+test('Express behind a connect: filter keeps its own settings', async () => {
   const app = express();
   app.set('trust proxy', true);
   app.get('/', (req, res) => res.json([req.ip, req.app === app, req.get('host') !== undefined]));

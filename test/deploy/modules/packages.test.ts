@@ -28,8 +28,8 @@ function link(directory: string, name: string, target: string): void {
   symlinkSync(target, path);
 }
 
-async function answer(relativeTo: string, uri: string, ini = 'etc/main.ini'): Promise<unknown> {
-  return ((await loadApp(ini === '' ? uri : `config:${ini}`, { relativeTo })) as Answering).answer;
+async function answer(relativeTo: string, ini = 'etc/main.ini'): Promise<unknown> {
+  return ((await loadApp(`config:${ini}`, { relativeTo })) as Answering).answer;
 }
 
 const using = (uri: string) => ({ 'etc/main.ini': `[app:main]\nuse = ${uri}\n` });
@@ -53,7 +53,7 @@ describe('package layouts', () => {
     });
     link(directory, 'node_modules/pkg', '.pnpm/pkg@1.0.0/node_modules/pkg');
     link(directory, `${store}/dependency`, '../../dependency@1.0.0/node_modules/dependency');
-    expect(await answer(directory, 'npm:pkg')).toBe('from the store');
+    expect(await answer(directory)).toBe('from the store');
   });
 
   test('pnpm: a dependency of a dependency is not found', async () => {
@@ -72,7 +72,7 @@ describe('package layouts', () => {
       ...files('packages/x', 'x'),
     });
     link(directory, 'node_modules/x', '../packages/x');
-    expect(await answer(directory, '', 'apps/site/etc/main.ini')).toBe('x');
+    expect(await answer(directory, 'apps/site/etc/main.ini')).toBe('x');
   });
 
   test('hoisted: packages further up are found, and the nearest wins', async () => {
@@ -82,15 +82,15 @@ describe('package layouts', () => {
       ...files('node_modules/near', 'near', '"too far"'),
       ...files('apps/site/node_modules/near', 'near'),
     });
-    expect(await answer(directory, '', 'apps/site/etc/main.ini')).toBe('far');
-    expect(await answer(directory, '', 'apps/site/etc/main.ini#near')).toBe('near');
+    expect(await answer(directory, 'apps/site/etc/main.ini')).toBe('far');
+    expect(await answer(directory, 'apps/site/etc/main.ini#near')).toBe('near');
   });
 
   test.each(['npm:@scope/pkg', 'egg:@scope/pkg', 'egg:@Scope/PKG#main', 'call:@scope/pkg/parts.js:make'])(
     'a scoped package is found: %s',
     async (uri) => {
       const directory = temporaryDirectory({ ...using(uri), ...files('node_modules/@scope/pkg', '@scope/pkg') });
-      expect(await answer(directory, uri)).toBe('@scope/pkg');
+      expect(await answer(directory)).toBe('@scope/pkg');
     },
   );
 
@@ -100,7 +100,7 @@ describe('package layouts', () => {
       ...files('releases/1/node_modules/pkg', 'pkg'),
     });
     link(directory, 'current', 'releases/1');
-    expect(await answer(directory, '', 'current/etc/main.ini')).toBe('pkg');
+    expect(await answer(directory, 'current/etc/main.ini')).toBe('pkg');
     const { globalConf, localConf } = await appConfig('config:current/etc/main.ini', { relativeTo: directory });
     expect({ ...globalConf }).toEqual({
       here: join(directory, 'current/etc'),
@@ -119,15 +119,15 @@ describe('package layouts', () => {
       'packages/x/parts.js': 'let made = 0;\nexport const make = () => Object.assign(() => {}, { answer: ++made });\n',
     });
     link(directory, 'node_modules/x', '../packages/x');
-    expect(await answer(directory, '')).toBe(1);
-    expect(await answer(directory, '', 'etc/main.ini#direct')).toBe(2);
+    expect(await answer(directory)).toBe(1);
+    expect(await answer(directory, 'etc/main.ini#direct')).toBe(2);
   });
 });
 
 describe('egg: names', () => {
   test.each(['egg:my-pkg', 'egg:my_pkg', 'egg:My.Pkg', 'egg:MY--PKG'])('%s is my-pkg', async (uri) => {
     const directory = temporaryDirectory({ ...using(uri), ...files('node_modules/my-pkg', 'my-pkg') });
-    expect(await answer(directory, uri)).toBe('my-pkg');
+    expect(await answer(directory)).toBe('my-pkg');
   });
 
   test('that match two packages are an error', async () => {
@@ -136,7 +136,7 @@ describe('egg: names', () => {
     const message = await failure(ambiguous);
     expect(message).toMatch(/^etc\/main\.ini:2:7: \[app:main\] "My-Pkg" could be my[-_]pkg or my[-_]pkg \(/);
     const exact = temporaryDirectory({ ...using('egg:my_pkg'), ...two });
-    expect(await answer(exact, 'egg:my_pkg')).toBe('my_pkg');
+    expect(await answer(exact)).toBe('my_pkg');
   });
 
   test.each(['egg:constructor', 'egg:__proto__', 'egg:toString#x'])(
@@ -176,7 +176,7 @@ describe('a package of ES modules with "exports"', () => {
     ['call:modern:site.app', 'index'],
     ['module:modern/app', 'ready'],
   ])('%s is found', async (uri, expected) => {
-    expect(await answer(temporaryDirectory({ ...using(uri), ...PACKAGE }), uri)).toBe(expected);
+    expect(await answer(temporaryDirectory({ ...using(uri), ...PACKAGE }))).toBe(expected);
   });
 
   test('connect:modern/filters/tag is found', async () => {

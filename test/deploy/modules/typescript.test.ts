@@ -60,7 +60,7 @@ test('JSX, which Node never loads by itself, is loaded by tsx', async () => {
   expect(await get(directory)).toMatchObject({ status: 0, stdout: '<b>' });
 });
 
-test('modules of one file share what they import', async () => {
+test('modules that one INI file names share what they import', async () => {
   const directory = project({
     'main.ini':
       '[app:main]\nuse = call:./app.ts:make\nfilter-with = count\n[filter:count]\nuse = call:./filter.ts:make\n',
@@ -145,7 +145,7 @@ describe.runIf(stripsTypes)('syntax that Node would have to compile', () => {
     expect(compiled).toMatchObject({ status: 0, stdout: 'typed' });
   });
 
-  test('JSX in an imported module gets the hint too', async () => {
+  test('an imported .tsx module gets the hint too', async () => {
     const directory = project({
       'main.ini': INI,
       'app.ts': 'import page from "./page.tsx";\nexport default page;\n',

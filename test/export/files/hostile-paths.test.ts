@@ -60,7 +60,7 @@ const HIDDEN_BELOW = [
 
 const PATHS = DIRECTORIES.flatMap((directory) => [...HIDDEN, ...HIDDEN_BELOW].map((name) => directory + name));
 
-/** Besides the open files: files that only an address outside 127.0.0.0/8 may read, and the project's own. */
+/** The ways to write the path of a file that only 198.51.100.1 may read, and of the project's own package.json. */
 const PROTECTED = [
   '/closed/page.txt',
   '/Closed/page.txt',

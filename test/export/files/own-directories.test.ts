@@ -64,8 +64,8 @@ function enableModules(copy: string, site: string): readonly string[] {
 
 /** Moves the paths of a configuration (its own, logs and pid files) below another directory, so that any user can check it. */
 function moved(text: string, own: string, copy: string): string {
-  const anybody = own === '/etc/nginx' ? text.replace(/^user .*;$/m, '') : text;
-  return anybody.replaceAll(own, copy).replaceAll(/\/(?:var\/log|var\/run|run)\/[\w.-]+/g, (path) => copy + path);
+  const withoutUser = own === '/etc/nginx' ? text.replace(/^user .*;$/m, '') : text;
+  return withoutUser.replaceAll(own, copy).replaceAll(/\/(?:var\/log|var\/run|run)\/[\w.-]+/g, (path) => copy + path);
 }
 
 function copyOf(own: string): string {
@@ -87,7 +87,7 @@ describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site: file
     ['by FastCGI', 'fastcgi', []],
     ['by HTTP, below a prefix', 'http', ['--prefix', '/proxy', '--server-name', 'shop.example.org']],
     ['in front of several hosts', 'fastcgi', ['--host', '10.0.0.5', '--host', '10.0.0.6:6000']],
-  ])('accepts it: %s', async (_what, kind, options) => {
+  ])('accepts the exported site: %s', async (_what, kind, options) => {
     const directory = project(`use = npm:paster#${kind}\nhost = 127.0.0.1\nport = 5050`);
     const site = await exported(target, ini(directory), ...options);
     const text = target === 'nginx' ? await offPort80(site) : site;

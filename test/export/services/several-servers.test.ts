@@ -59,7 +59,7 @@ describe('several servers', () => {
       [8086],
       'in a container [server:main] is the only server for HTTP: [server:live] is left out',
     ],
-  ])('in a container, if another one %s', async (_what, servers, ports, note) => {
+  ])('the ports of a container, and a comment on the other server, if that %s', async (_what, servers, ports, note) => {
     const directory = project(HTTP);
     const app = '[app:main]\nuse = npm:paster#test\n';
     writeFiles(directory, { 'etc/config.ini': `[paster]\nserve = main, live\n${app}${servers}` });

@@ -49,7 +49,7 @@ export async function leaves(site: Site, path: string, then?: () => void): Promi
 }
 
 async function breaksOff(site: Site, path: string): Promise<void> {
-  // Some have not sent anything by then.
+  // Some web servers have not sent anything by then.
   const reply = await at(site, path).catch(() => undefined);
   if (reply?.status === 200) expect(reply.complete).toBe(false);
   else if (reply) expect(reply.status).toBeGreaterThanOrEqual(500);
@@ -70,7 +70,7 @@ export const BEHAVIOURS = {
       query: { a: '1', b: 'two words', c: 'ü', d: '/' },
     });
   },
-  'a path with a blank': spelled('/path/a%20b'),
+  'a path with a space': spelled('/path/a%20b'),
   'a path in UTF-8': spelled('/path/%C3%BC/%E2%82%AC'),
   'a path with %2F': spelled('/path/a%2Fb'),
   'a path with //': spelled('/path//a///b'),
@@ -148,7 +148,7 @@ export const BEHAVIOURS = {
     expect(reply.headers['set-cookie']).toEqual(['a=1; Path=/', 'b=2; HttpOnly', 'c=3; Secure']);
     expect(json(reply)).toEqual({ cookie: 'x=1; y=2' });
   },
-  async 'an answer of 10 MB'(site) {
+  async 'a response of 10 MB'(site) {
     for (const path of ['/big', '/big?length']) {
       const reply = await at(site, path);
       expect(reply.complete).toBe(true);
@@ -165,7 +165,7 @@ export const BEHAVIOURS = {
   async 'a client that leaves in the middle'(site) {
     await leaves(site, '/endless');
   },
-  async 'a client that leaves while nothing is said'(site) {
+  async 'a client that leaves while nothing is sent'(site) {
     await leaves(site, '/endless?silent');
   },
   async 'an application that throws'(site) {
@@ -174,10 +174,10 @@ export const BEHAVIOURS = {
     expect(reply.body.toString()).not.toContain('on purpose');
     expect((await at(site, '/query')).status).toBe(200);
   },
-  async 'an answer of known length that breaks off'(site) {
+  async 'a response of known length that breaks off'(site) {
     await breaksOff(site, '/break?length');
   },
-  async 'an answer of unknown length that breaks off'(site) {
+  async 'a response of unknown length that breaks off'(site) {
     await breaksOff(site, '/break');
   },
   async Express(site) {
@@ -226,7 +226,7 @@ export const BEHAVIOURS = {
     expect(unavailable.headers['retry-after']).toBe('7');
     expect(unavailable.body.toString()).toBe('come back later\n');
   },
-  async 'an answer before the body is read'(site) {
+  async 'a response before the body is read'(site) {
     const reply = await at(site, '/refuse', { method: 'POST', body: BIG.subarray(0, 500_000) });
     expect(reply.status).toBe(413);
     expect(reply.body.toString()).toBe('too much\n');

@@ -83,7 +83,7 @@ export async function spawned(project: Project, server?: string): Promise<void> 
 // --- differences ---------------------------------------------------------------------------------------------------------
 
 const CUT: Differences = {
-  'an answer of unknown length that breaks off': {
+  'a response of unknown length that breaks off': {
     why: 'takes the end of the connection for the end of the response',
     async instead(site) {
       const reply = await at(site, '/break');
@@ -94,8 +94,8 @@ const CUT: Differences = {
   },
 };
 
-const LOOKS_WHEN_WRITING: Differences = {
-  'a client that leaves while nothing is said': {
+const NOTICES_WHEN_SENDING: Differences = {
+  'a client that leaves while nothing is sent': {
     why: 'notices only on sending that the client has left',
     instead: (site) => leaves(site, '/endless?silent', () => site.project.release()),
   },
@@ -103,17 +103,17 @@ const LOOKS_WHEN_WRITING: Differences = {
 
 const CGI_FCGI: Differences = {
   ...CUT,
-  ...LOOKS_WHEN_WRITING,
+  ...NOTICES_WHEN_SENDING,
   'a chunked request body': {
     why: 'drops a request body without Content-Length',
     async instead(site) {
-      // It may end before Apache has written all of it, and then the response is lost as well.
+      // cgi-fcgi may end before Apache has written the whole body, and then the response is lost as well.
       const reply = await at(site, '/echo', { method: 'POST', body: ['one', 'two'] }).catch(() => undefined);
       if (reply) expect(json(reply)).toMatchObject({ length: 0 });
       expect((await at(site, '/query')).status).toBe(200);
     },
   },
-  'an answer before the body is read': {
+  'a response before the body is read': {
     why: 'may lose a response that comes before the body was read',
     async instead(site) {
       await at(site, '/refuse', { method: 'POST', body: BIG.subarray(0, 500_000) }).catch(() => {});
@@ -134,21 +134,21 @@ const NO_CHUNKS: Differences = {
 };
 
 const NGINX = { page: 'docs/nginx.md', programs: ['nginx'] } as const;
-const LIGHTTPD = { page: 'docs/lighttpd.md', programs: ['lighttpd'], differs: LOOKS_WHEN_WRITING } as const;
-const APACHE = { page: 'docs/apache.md', programs: ['apache2'], differs: LOOKS_WHEN_WRITING } as const;
+const LIGHTTPD = { page: 'docs/lighttpd.md', programs: ['lighttpd'], differs: NOTICES_WHEN_SENDING } as const;
+const APACHE = { page: 'docs/apache.md', programs: ['apache2'], differs: NOTICES_WHEN_SENDING } as const;
 const PROXY_FCGI = { ...APACHE, modules: ['proxy', 'proxy_fcgi'], start: fastcgi };
 const PROXY_SCGI = {
   ...APACHE,
   modules: ['proxy', 'proxy_scgi'],
   start: scgi,
-  differs: { ...CUT, ...LOOKS_WHEN_WRITING, ...NO_CHUNKS },
+  differs: { ...CUT, ...NOTICES_WHEN_SENDING, ...NO_CHUNKS },
 };
 const FCGID = {
   ...APACHE,
   modules: ['fcgid'],
   start: onDescriptor0,
   script: 'app.fcgi',
-  differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+  differs: { ...CUT, ...NOTICES_WHEN_SENDING },
 };
 const CGI = {
   ...APACHE,
@@ -156,7 +156,7 @@ const CGI = {
   start: cgi,
   script: 'app.cgi',
   clients: 8,
-  differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+  differs: { ...CUT, ...NOTICES_WHEN_SENDING },
 };
 const BRIDGE = {
   page: APACHE.page,
@@ -188,13 +188,13 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
     start: servedAsDocumented(LIGHTTPD.page, 'FastCGI at the root without fix-root-scriptname'),
   },
   { ...LIGHTTPD, heading: 'A FastCGI program that Lighttpd starts', prefix: '/app', start: onDescriptor0 },
-  { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi, differs: { ...CUT, ...LOOKS_WHEN_WRITING } },
+  { ...LIGHTTPD, heading: 'SCGI', prefix: '', start: scgi, differs: { ...CUT, ...NOTICES_WHEN_SENDING } },
   {
     ...LIGHTTPD,
     heading: 'SCGI below a prefix',
     prefix: '/app',
     start: scgi,
-    differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+    differs: { ...CUT, ...NOTICES_WHEN_SENDING },
   },
   {
     ...LIGHTTPD,
@@ -203,7 +203,7 @@ export const FRONT_ENDS: readonly FrontEnd[] = [
     start: cgi,
     script: 'app.cgi',
     clients: 8,
-    differs: { ...CUT, ...LOOKS_WHEN_WRITING },
+    differs: { ...CUT, ...NOTICES_WHEN_SENDING },
   },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi', prefix: '' },
   { ...PROXY_FCGI, heading: 'FastCGI by mod_proxy_fcgi below a prefix', prefix: '/app' },

@@ -65,7 +65,7 @@ release = ${this.path('var/release')}
     return this.notes.filter((line) => line.startsWith(prefix)).map((line) => Number(line.slice(prefix.length)));
   }
 
-  /** Those that still run, and any other process with a file of this project on its command line. */
+  /** The PIDs of processes that still run: of `pids`, and of any other with a file of this project on its command line. */
   get running(): number[] {
     const named = readdirSync('/proc')
       .filter((name) => /^\d+$/.test(name) && commandLine(name).includes(this.directory))

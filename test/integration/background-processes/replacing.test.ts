@@ -114,7 +114,7 @@ export async function run(globalConf, localConf, signal) {
     const OTHER = '[process:other]\nuse = call:./other.js:run\n';
     const BROKEN = 'export const run = () => { throw new Error("no queue"); };\n';
     /** Loads until `notes` tells it to continue, and then fails. */
-    const NEVER = `import { appendFileSync, readFileSync } from 'node:fs';
+    const FAILING_LATER = `import { appendFileSync, readFileSync } from 'node:fs';
 appendFileSync('notes', 'loads\\n');
 while (!readFileSync('notes', 'utf8').includes('fail')) await new Promise((resolve) => setTimeout(resolve, 20));
 throw new Error('no queue');
@@ -174,7 +174,7 @@ export const makeApp = () => async (req, res) => {
     ])('a newer HUP interrupts one that waits for %s', async (_what, before) => {
       const { cwd, program, response } = await serveBoth(before);
       writeFileSync(join(cwd, 'x.ini'), ini(OTHER));
-      writeFileSync(join(cwd, 'other.js'), NEVER);
+      writeFileSync(join(cwd, 'other.js'), FAILING_LATER);
       program.child.kill('SIGHUP');
       await eventually(() => notes(cwd).includes('loads'));
       writeFileSync(join(cwd, 'other.js'), MAILER);
@@ -201,7 +201,7 @@ export const makeApp = () => async (req, res) => {
     ])('%s that is stopped meanwhile does not prevent the others from being replaced', async (_what, before) => {
       const { cwd, program, response } = await serveBoth(before + MAIL);
       writeFileSync(join(cwd, 'x.ini'), ini(OTHER + MAIL));
-      writeFileSync(join(cwd, 'other.js'), NEVER);
+      writeFileSync(join(cwd, 'other.js'), FAILING_LATER);
       const reloading = paster(['control', 'x.ini', 'reload'], { cwd }).finished();
       await eventually(() => notes(cwd).includes('loads'));
       expect((await runHere(['control', 'x.ini', 'stop', 'other'], { cwd })).status).toBe(0);
@@ -217,7 +217,7 @@ export const makeApp = () => async (req, res) => {
     test('the new workers finish their requests if a process does not start', async () => {
       const { cwd, program } = await serveBoth(OTHER);
       writeFileSync(join(cwd, 'app.js'), HOLDING);
-      writeFileSync(join(cwd, 'other.js'), NEVER);
+      writeFileSync(join(cwd, 'other.js'), FAILING_LATER);
       program.child.kill('SIGHUP');
       const held = await eventually(async () => {
         const request = await askForStart(program.url, '/held');
@@ -225,7 +225,7 @@ export const makeApp = () => async (req, res) => {
       });
       appendFileSync(join(cwd, 'notes'), 'fail\n');
       await program.says(/: \[process:other\] has not been reloaded/);
-      // They would have been ended by then.
+      // A worker that is stopped without graceful_timeout is killed after 2 s.
       await sleep(2500);
       appendFileSync(join(cwd, 'notes'), 'go\n');
       expect(await held.rest).toBe('two and all');

@@ -94,11 +94,11 @@ test('three upgrades neither lose nor repeat a run of a task that is due each se
   }
   const before = notes(cwd).length;
   const seconds = () => Array.from(notes(cwd), (each) => Date.parse(each) / 1000).sort((one, other) => one - other);
-  const follow = ([first = 0, ...others]: number[]) => others.every((time, index) => time === first + index + 1);
+  const areConsecutive = ([first = 0, ...rest]: number[]) => rest.every((time, i) => time === first + i + 1);
   // On a busy machine, runs of an old process still wait in its queue.
-  await eventually(() => notes(cwd).length >= before + 3 && follow(seconds()));
+  await eventually(() => notes(cwd).length >= before + 3 && areConsecutive(seconds()));
   expect((await runHere(['control', 'x.ini', 'stop'], { cwd })).status).toBe(0);
-  expect(seconds()).toSatisfy(follow);
+  expect(seconds()).toSatisfy(areConsecutive);
 });
 
 test('after an upgrade, status shows the last run, even of the old process that ends later', async () => {
@@ -161,8 +161,9 @@ test('jitter: each run starts later by a random time, up to the limit', async ()
 });
 
 test('timezone: the schedule uses the time zone', async () => {
-  const zone = 'Pacific/Kiritimati';
-  const hour = (new Date().getUTCHours() + 14) % 24;
+  // 14 hours ahead of UTC, without daylight saving time.
+  const [zone, offset] = ['Pacific/Kiritimati', 14];
+  const hour = (new Date().getUTCHours() + offset) % 24;
   const section = (name: string, hours: string) =>
     `[task:${name}]\nschedule = * * ${hours} * * *\ntimezone = ${zone}\nuse = call:./tasks.js:due\n`;
   const cwd = project(section('tick', `${hour},${(hour + 1) % 24}`));
@@ -171,7 +172,7 @@ test('timezone: the schedule uses the time zone', async () => {
   const later = project(section('tick', String((hour + 5) % 24)));
   await serveTasks(later);
   const next = await eventually(async () => (await task(later))?.next);
-  expect([new Date(next).getUTCHours(), new Date(next).getUTCMinutes()]).toEqual([(hour + 5 - 14 + 48) % 24, 0]);
+  expect([new Date(next).getUTCHours(), new Date(next).getUTCMinutes()]).toEqual([(hour + 5 + 24 - offset) % 24, 0]);
 });
 
 test('metrics count the runs by their results', async () => {
@@ -242,7 +243,7 @@ test('HUP changes a schedule, adds and removes tasks', async () => {
 });
 
 describe('paster run', () => {
-  const cwd = () =>
+  const allTasks = () =>
     project(
       `${WEB}[task:due]\n${NEVER}\nuse = call:./tasks.js:due\n[task:fails]\n${NEVER}\nuse = call:./tasks.js:fails\n` +
         `[task:status]\n${NEVER}\ncommand = sh -c 'echo out; exit 3'\n[task:get]\n${NEVER}\nrequest = POST /internal/cleanup\n` +
@@ -251,7 +252,7 @@ describe('paster run', () => {
     );
 
   test('runs a function, and its exit status is the result', async () => {
-    const directory = cwd();
+    const directory = allTasks();
     const begun = Date.now();
     expect(await run(directory, 'due')).toMatchObject({ status: 0, stderr: '' });
     const [due = 0] = notes(directory).map((each) => Date.parse(each));
@@ -263,7 +264,7 @@ describe('paster run', () => {
   });
 
   test('runs a command, a program and a request to the application', async () => {
-    const directory = cwd();
+    const directory = allTasks();
     writeFileSync(join(directory, 'program.js'), 'console.log("ran", process.argv[2]);\n');
     expect(await run(directory, 'status')).toMatchObject({ status: 1, stdout: 'out\n' });
     expect(await run(directory, 'program')).toMatchObject({ status: 0, stdout: 'ran x\n' });
@@ -290,7 +291,7 @@ describe('paster run', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)(
     'leaves %s to the handlers of a program, which ends by itself',
     async (signal) => {
-      const directory = cwd();
+      const directory = allTasks();
       writeFileSync(
         join(directory, 'program.js'),
         `for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => console.log('asked to end'));
@@ -355,7 +356,7 @@ console.log('ended');\n`,
   });
 
   test('reports a timeout and an unknown name', async () => {
-    const directory = cwd();
+    const directory = allTasks();
     const deaf = await run(directory, 'deaf');
     expect([deaf.status, deaf.stderr]).toEqual([
       1,

@@ -132,7 +132,7 @@ test('stop() of a process is called once, even if two signals request its end', 
   let end;
   return {
     run: () => new Promise((resolve) => { end = resolve; console.log('runs'); }),
-    stop: () => { console.log('is to stop'); setTimeout(end, 300); },
+    stop: () => { console.log('stopping'); setTimeout(end, 300); },
   };
 };\n`;
   const cwd = project('[process:slow]\nuse = call:./slow.js:make\n', { 'slow.js': slow });
@@ -140,9 +140,9 @@ test('stop() of a process is called once, even if two signals request its end', 
   await eventually(async () => (await pids(cwd, 'slow')).length === 1);
   const [pid = 0] = await pids(cwd, 'slow');
   process.kill(pid);
-  await program.says(/^is to stop$/m);
+  await program.says(/^stopping$/m);
   expect((await program.kill('SIGTERM')).status).toBe(0);
-  expect(program.output.match(/^is to stop$/gm)).toHaveLength(1);
+  expect(program.output.match(/^stopping$/gm)).toHaveLength(1);
 });
 
 test.each([

@@ -44,10 +44,10 @@ port = 0
 
 const chromium = requireProgram('chromium');
 const SCREENS = [
-  { name: 'a telephone', dark: false, viewport: PHONE },
-  { name: 'a telephone in the dark', dark: true, viewport: PHONE },
-  { name: 'a desk', dark: false, viewport: DESK },
-  { name: 'a desk in the dark', dark: true, viewport: DESK },
+  { name: 'a phone', dark: false, viewport: PHONE },
+  { name: 'a phone in dark mode', dark: true, viewport: PHONE },
+  { name: 'a desktop', dark: false, viewport: DESK },
+  { name: 'a desktop in dark mode', dark: true, viewport: DESK },
 ];
 
 describe.runIf(chromium)('in a browser', () => {

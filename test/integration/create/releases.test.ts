@@ -145,11 +145,11 @@ test('the paths of exported configurations contain the link', async () => {
 
 test('PWD is trusted only if it names the working directory', async () => {
   const root = releases();
-  const said = async (PWD: string): Promise<string> => {
+  const directoryFor = async (PWD: string): Promise<string> => {
     const program = paster(['points', '--json'], { cwd: join(root, 'releases/1'), env: { PWD } });
     return String(JSON.parse((await program.finished()).stdout).directory);
   };
-  expect(await said(join(root, 'current'))).toBe(join(root, 'current'));
+  expect(await directoryFor(join(root, 'current'))).toBe(join(root, 'current'));
   for (const wrong of [
     join(root, 'releases/2'),
     'current',
@@ -158,6 +158,6 @@ test('PWD is trusted only if it names the working directory', async () => {
     join(root, 'none'),
     `${root}/current/../current`,
   ]) {
-    expect(await said(wrong)).toBe(join(root, 'releases/1'));
+    expect(await directoryFor(wrong)).toBe(join(root, 'releases/1'));
   }
 });

@@ -375,7 +375,7 @@ test.each([
   await get(`${url}/between`);
   process.kill(pidIn(directory), 'SIGUSR1');
   await eventually(() => existsSync(join(directory, 'paster.log')));
-  // Workers do so independently.
+  // Each worker reopens the file by itself, at its own time.
   await eventually(async () => {
     await get(`${url}/after`);
     return log('paster.log').includes('/after');

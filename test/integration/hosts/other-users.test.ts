@@ -65,8 +65,9 @@ function isAlive({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode === null && signalCode === null;
 }
 
-/** The pid file of that process. */
+/** The content of a pid file at `path` that names this process. */
 function pidFileText(pid: number, path: string): string {
+  // Field 22 is the time when the process started (proc(5)).
   const start = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[21];
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return `${pid}\n${start} ${boot}\n1\n${JSON.stringify(path)}\n`;
@@ -80,7 +81,7 @@ describe.runIf(requireRoot())('sockets', () => {
     ['a monitor', ['--monitor-restart'], ''],
     ['another group', ['-w', '1'], 'socket_group = daemon\nmode = 600'],
     ['another owner', [], 'socket_owner = daemon'],
-    ['an umask', [], 'umask = 117'],
+    ['a umask', [], 'umask = 117'],
   ])('change owner and mode by descriptor, not by path: %s', async (_what, mode, server) => {
     const { cwd, run } = place(server);
     if (server.includes('owner')) chownSync(run, 1, 1);
@@ -178,7 +179,7 @@ describe.runIf(requireRoot())('pid files', () => {
       const { cwd, run } = place();
       const victim = bystander();
       const file = join(run, 'paster.pid');
-      // It waits for a password, and its arguments are in a file of root.
+      // `su` waits for a password. /proc shows its arguments, which nobody has chosen, in a file of root.
       const su = spawn('/usr/bin/su', ['-c', 'true'], {
         argv0: pidFileText(victim.pid ?? 0, file),
         uid: NOBODY,

@@ -7,8 +7,10 @@ import { expect, test } from 'vitest';
 import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, getOver, Program, ROOT, requireRoot } from '../../helpers/programs/program.ts';
 
-/** Half of the processor time of a process that is busy while it should be idle, in hundredths of a second. */
-const [IDLE_MS, BUSY] = [700, 35];
+/** How long a server that should be idle is observed, in milliseconds. */
+const IDLE_MS = 700;
+/** Half of that time, in the hundredths of a second of /proc: a process that is busy takes twice as much. */
+const BUSY_TICKS = 35;
 
 function project(): string {
   return temporaryDirectory({
@@ -33,10 +35,11 @@ function serveInto(redirection: string, cwd: string, options: readonly string[] 
 }
 
 /** Waits for a response. @returns the PID of the process that sent it */
-function answering(cwd: string): Promise<string> {
+function respondingPid(cwd: string): Promise<string> {
   return eventually(() => getOver(join(cwd, 's')).catch(() => undefined));
 }
 
+/** In hundredths of a second: the fields utime and stime of /proc (proc(5)). */
 function processorTime(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   return Number(fields[11]) + Number(fields[12]);
@@ -53,17 +56,17 @@ test.runIf(process.platform === 'linux').each([
 ])('%s: the server keeps serving', async (_what, redirection, options) => {
   const cwd = project();
   const program = serveInto(redirection, cwd, options);
-  for (let request = 0; request < 5; request++) await answering(cwd);
+  for (let request = 0; request < 5; request++) await respondingPid(cwd);
   const before = processorTime(program.pid);
   await sleep(IDLE_MS);
-  expect(processorTime(program.pid) - before).toBeLessThan(BUSY);
-  const worker = await answering(cwd);
+  expect(processorTime(program.pid) - before).toBeLessThan(BUSY_TICKS);
+  const worker = await respondingPid(cwd);
   if (options.includes('-w')) {
     program.child.kill('SIGHUP');
-    await eventually(async () => (await answering(cwd)) !== worker);
+    await eventually(async () => (await respondingPid(cwd)) !== worker);
     // The end of a worker is a message that cannot be written either.
-    process.kill(Number(await answering(cwd)), 'SIGKILL');
-    await answering(cwd);
+    process.kill(Number(await respondingPid(cwd)), 'SIGKILL');
+    await respondingPid(cwd);
   }
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
@@ -78,18 +81,18 @@ test.runIf(requireRoot()).each([
     const disk = join(cwd, 'disk');
     mountSmallDisk(disk);
     const program = serveInto(redirection, cwd, options);
-    await answering(cwd);
+    await respondingPid(cwd);
     const filler = join(disk, 'filler');
     execFileSync('sh', ['-c', `cat /dev/zero >${filler} || true`], { stdio: 'ignore' });
     // New lines fill the rest of the last page of the log before a write fails.
     const size = (): number => readFileSync(join(disk, 'log')).length;
     for (let same = 0, last = size(); same < 20; last = size()) {
-      await answering(cwd);
+      await respondingPid(cwd);
       same = size() === last ? same + 1 : 0;
     }
     rmSync(filler);
     await eventually(async () => {
-      await answering(cwd);
+      await respondingPid(cwd);
       return /paster: \d+ writes to this (?:output|file) were lost/.test(readFileSync(join(disk, 'log'), 'utf8'));
     });
     expect((await program.kill('SIGTERM')).status).toBe(0);

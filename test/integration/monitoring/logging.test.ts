@@ -193,7 +193,7 @@ test('kill -9 loses only the latest lines', async () => {
   process.kill(program.pid, 'SIGKILL');
   const killed = performance.now();
   const text = read(directory, 'var/app.log');
-  // A tenth of a second, plus what a busy machine may add.
+  // Lines are written after a tenth of a second at most; the rest is for a busy machine.
   const old = asked.filter(({ at }) => at < killed - 600);
   expect(old.length).toBeGreaterThan(10);
   expect(old.filter(({ path }) => !text.includes(` ${path}\n`))).toEqual([]);
@@ -382,7 +382,7 @@ test('syslog gets records over UDP', async () => {
   const received = once(socket, 'message');
   const program = new Program(process.execPath, ['log.mjs'], { cwd: directory });
   const [message] = (await received) as [Buffer];
-  // local1 is 17: 17 * 8 + 4 (warning).
+  // The facility local1 is 17, and the severity warning 4: 17 * 8 + 4 (RFC 5424 section 6.2.1).
   expect(message.toString()).toBe(`<140>shop WARNING ${program.pid} to syslog\0`);
   socket.close();
 });
@@ -392,6 +392,7 @@ test('syslog gets records through a socket such as /dev/log', async () => {
   const directory = project({ 'log.mjs': SYSLOG });
   mkdirSync(join(directory, 'run'));
   writeFiles(directory, { 'etc/syslog.ini': syslogIni(`("${directory}/run/log",)`) });
+  // The default facility, user, is 1: 1 * 8 + 4.
   const script =
     'import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1]); print("bound",flush=True); print(s.recv(999).decode(),flush=True)';
   const daemon = new Program(python, ['-c', script, join(directory, 'run/log')]);

@@ -85,7 +85,7 @@ test.each([
     /^paster: --port: 99999 is out of range/,
   ],
   [
-    'a timeout of zero',
+    'a timeout that is not a number',
     ['x.ini', '--graceful-timeout', 'soon'],
     { 'x.ini': `[app:main]\n${APP}\n${SERVER}` },
     /^paster: --graceful-timeout: /,
@@ -103,7 +103,7 @@ test.each([
     /^paster: --port: "abc" is not a whole number/,
   ],
   [
-    'an option for both',
+    'a socket and a port',
     ['x.ini', '--socket', 's', '-p', '1'],
     { 'x.ini': '' },
     /^paster: --socket and --port are mutually exclusive/,

@@ -10,7 +10,7 @@ import { eventually, paster, ROOT, serve } from '../../helpers/programs/program.
 
 const PORT = '[server:main]\nuse = npm:paster#http\nport = 0\n';
 
-/** A directory with a program and an INI file that serves it; its packages are those of this project. */
+/** A directory with an INI file that serves a program, the first of these files. */
 function project(files: Record<string, string>, settings = '', server = ''): string {
   const [program] = Object.keys(files);
   return temporaryDirectory({
@@ -104,7 +104,7 @@ describe('listen:', () => {
     ]);
   });
 
-  test('reports it without workers too, and keeps waiting', async () => {
+  test('reports at start_timeout without workers too, and keeps waiting', async () => {
     const listen = "require('node:http').createServer((req, res) => res.end('it')).listen(3000)";
     const source = `const timer = setInterval(() => { if (require('node:fs').existsSync('go')) { clearInterval(timer); ${listen}; } }, 20);`;
     const cwd = project({ 'server.js': source }, '', 'start_timeout = 1\n');
@@ -117,12 +117,15 @@ describe('listen:', () => {
   test.each([
     [
       'express',
-      `const express = require(${q('express')}); const app = express(); app.get('/', (q, r) => r.send('it')); app.listen(3000);`,
+      `const express = require(${packagePath('express')}); const app = express(); app.get('/', (q, r) => r.send('it')); app.listen(3000);`,
     ],
-    ['fastify', `const app = require(${q('fastify')})(); app.get('/', async () => 'it'); app.listen({ port: 3000 });`],
+    [
+      'fastify',
+      `const app = require(${packagePath('fastify')})(); app.get('/', async () => 'it'); app.listen({ port: 3000 });`,
+    ],
     [
       'koa',
-      `const Koa = require(${q('koa')}); const app = new (Koa.default ?? Koa)(); app.use((c) => { c.body = 'it'; }); app.listen(3000);`,
+      `const Koa = require(${packagePath('koa')}); const app = new (Koa.default ?? Koa)(); app.use((c) => { c.body = 'it'; }); app.listen(3000);`,
     ],
   ])('serves %s, whose listen() the program calls', async (_name, source) => {
     expect(await bodyOf(project({ 'server.cjs': source }))).toBe('it');
@@ -173,7 +176,7 @@ describe('listen:', () => {
   });
 
   test.each([[], ['debug=true'], ['--reload']])('forwards WebSockets to the program: %j', async (...options) => {
-    const source = `const { WebSocketServer } = require(${q('ws')});
+    const source = `const { WebSocketServer } = require(${packagePath('ws')});
       const server = require('node:http').createServer();
       server.on('request', (req, res) => res.end('plain'));
       new WebSocketServer({ server }).on('connection', (socket) => socket.on('message', (text) => socket.send('got ' + text)));
@@ -322,7 +325,7 @@ describe('listen:', () => {
   test.each(['', '-w 1'])(
     'lets a program send last messages on its WebSockets before they close %s',
     async (workers) => {
-      const source = `const { WebSocketServer } = require(${q('ws')});
+      const source = `const { WebSocketServer } = require(${packagePath('ws')});
       const server = require('node:http').createServer();
       const sockets = new WebSocketServer({ server });
       server.listen(3000);
@@ -393,6 +396,6 @@ async function ask(url: string): Promise<string> {
 }
 
 /** The path of one of this project's packages, as a JavaScript string. */
-function q(name: string): string {
+function packagePath(name: string): string {
   return JSON.stringify(join(ROOT, 'node_modules', name));
 }

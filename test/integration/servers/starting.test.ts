@@ -61,7 +61,7 @@ test('at a terminal, all addresses are shown', async () => {
   expect(banner).toContain(`Local:   http://127.0.0.1:${site.port}`);
 });
 
-/** Opens a TCP and a Unix socket as descriptors 3 and 4, and executes the program. */
+/** Opens a TCP and a Unix socket as descriptors 3 and 4, and executes the program. Python may have opened them as 4 and 3. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()

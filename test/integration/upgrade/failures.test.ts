@@ -6,7 +6,7 @@ import { mountSmallDisk, temporaryDirectory } from '../../helpers/directory.ts';
 import { eventually, isAlive, requireRoot } from '../../helpers/programs/program.ts';
 import { HANGING, HTTP, ini, MODES, PASTER, start } from './upgraded-server.ts';
 
-/** A new version that ends in order when it may take over, as after TERM. */
+/** A new version that ends with status 0 when it may take over, as after TERM. */
 const STOPPED_WHILE_TAKING_OVER = `
 if (process.argv[2] === 'upgrade') await import('${PASTER}');
 process.on('message', ({ paster }) => paster === 'take-over' && process.exit(0));
@@ -24,9 +24,9 @@ describe.each(MODES)('%s', (_what, workers) => {
     ] as const) {
       const good = site.read(file);
       site.save(file, text);
-      const said = await site.failToUpgrade();
-      expect(said).toMatch(/^paster: not upgraded, server \d+ keeps running: /);
-      expect(said).toMatch(reason);
+      const message = await site.failToUpgrade();
+      expect(message).toMatch(/^paster: not upgraded, server \d+ keeps running: /);
+      expect(message).toMatch(reason);
       expect(site.program.stderr).toContain('not upgraded, server');
       expect((await fetch(site.url)).status).toBe(200);
       expect(site.pid).toBe(pid);

@@ -91,7 +91,7 @@ test('the sockets of systemd are passed on, in order', async () => {
   );
 });
 
-/** Opens a Unix and a TCP socket as descriptors 3 and 4, and executes the program. */
+/** Opens a Unix and a TCP socket as descriptors 3 and 4, and executes the program. Python may have opened them as 4 and 3. */
 const ACTIVATE = `
 import os, socket, sys
 unix = socket.socket(socket.AF_UNIX); unix.bind(sys.argv[1]); unix.listen()

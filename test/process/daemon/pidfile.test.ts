@@ -45,9 +45,10 @@ test('is replaced if it is stale, but not if its server is running', async () =>
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   await new Promise((resolve) => other.stdout.once('data', resolve));
-  const stat = readFileSync(`/proc/${other.pid}/stat`, 'utf8').split(' ');
+  // Field 22 is the time when the process started (proc(5)).
+  const start = readFileSync(`/proc/${other.pid}/stat`, 'utf8').split(' ')[21];
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  writeFileSync(file, `${other.pid}\n${stat[21]} ${bootId}\n`);
+  writeFileSync(file, `${other.pid}\n${start} ${bootId}\n`);
   expect(() => writePidFile(file)).toThrow(`a server is already running: ${file} names process ${other.pid}`);
   other.kill('SIGKILL');
   await new Promise((resolve) => other.once('exit', resolve));
@@ -70,7 +71,9 @@ test('of several processes that start at once over a stale file, only one gets i
   for (const each of files) writeFileSync(each, '999999999\nlong ago\n30\n');
   const build = await buildSources();
   onTestFinished(() => removeTree(build));
-  const args = [join(ROOT, 'test/fixtures/process/claims-pid-files.mjs'), String(Date.now() + 1000), ...files];
+  // All of them start in a second, when they have loaded.
+  const moment = String(Date.now() + 1000);
+  const args = [join(ROOT, 'test/fixtures/process/claims-pid-files.mjs'), moment, ...files];
   const env = { PASTER_BUILD: build };
   const claims = [1, 2, 3].map(() => new Program(process.execPath, args, { env }));
   await Promise.all(claims.map((claim) => claim.says(/\n/)));

@@ -103,7 +103,7 @@ const PACKAGES = Object.fromEntries(
   ]),
 );
 
-/** The order for an application whose entry is app.js. `*`: after code of the application. */
+/** The order for an application whose entry is app.js. `*`: after code of the application; `?`: was never loaded. */
 function order(directory: string, entry = 'app.js', names = ['a', 'b', 'c', 'd']): string[] {
   const packages = new Map(
     names.map((name) => {
@@ -233,7 +233,9 @@ describe('the order of packages', () => {
       const app = { file: join(directory, 'app.js'), kind: 'import' as const, byTsx: false };
       const loads = { modules: [app], evaluated: 1 };
       const { units } = new EvaluationOrder().units({ loads, packages, isLoaded: () => true });
-      return units.map(({ file, isKnown }) => `${file.slice(directory.length + 14)}${isKnown ? '' : '?'}`);
+      return units.map(
+        ({ file, isKnown }) => `${file.slice(`${directory}/node_modules/`.length)}${isKnown ? '' : '?'}`,
+      );
     };
 
     test('has a place for each of them', () => {

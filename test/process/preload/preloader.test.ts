@@ -105,7 +105,7 @@ test('a package that may be imported ahead anyway does not make the spare worker
   expect(preloader.late).toBeUndefined();
 });
 
-test('a package that may not be imported ahead makes it useless', async () => {
+test('a package that may not be imported ahead makes the spare worker useless', async () => {
   const { preloader, finish } = await importing(() => {
     const timer = setTimeout(() => {}, 60_000);
     timer.unref();
@@ -285,7 +285,7 @@ test.each<readonly [what: string, look: () => unknown, change: () => Undo]>([
       return () => unsubscribe('http.server.request.start', nothing);
     },
   ],
-  ['such a global temporarily', () => globals['other'], set(globals, 'added', 1)],
+  ['a global temporarily, if packages have read only another one', () => globals['other'], set(globals, 'added', 1)],
   [
     'how JSON shows a BigInt',
     nothing,

@@ -14,7 +14,7 @@ async function reloaded(times: number): Promise<void> {
   await until(() => reloads() >= times, logOf);
 }
 
-/** Longer than newly watched files are checked without an event. */
+/** The watcher checks new files for 2 s without an event. This waits longer: after it, a change is noticed only by its event. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 2500));
 
 test.each([

@@ -41,7 +41,7 @@ test('a pattern matches nothing in node_modules, even while a package is missing
   expect(changed).toEqual([join(directory, 'app.js')]);
 });
 
-test('a package that is installed between a worker’s search and its being watched is tried again', async () => {
+test('a package that is installed after a worker has looked for it, but before it is watched, is tried again', async () => {
   const manifest = join(directory, 'node_modules/p/package.json');
   mkdirSync(dirname(manifest), { recursive: true });
   writeFileSync(manifest, '{}');
@@ -74,7 +74,7 @@ async function triedAfter(edit: () => void, load: (reload: Reload, loaded: numbe
   };
   const reload = new Reload({ onReload: () => {} }, silentLogger, replace, () => {});
   const loaded = Date.now();
-  // A file gets the time of the last tick of the system's clock.
+  // A file gets the time of the last tick of the kernel's clock, which may be 10 ms ago.
   while (Date.now() < loaded + 20);
   load(reload, loaded);
   edit();

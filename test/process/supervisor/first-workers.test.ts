@@ -44,7 +44,7 @@ async function started(count: number, execArgv: readonly string[] = []) {
       onEarlyModules: ignore,
       onOpening: () => true,
       onReplace: ignore,
-      onAsk: () => Promise.reject(new Error('nobody asks')),
+      onAsk: () => Promise.reject(new Error('no worker of this test asks')),
       onReport: ignore,
       onConnection: ignore,
       onOverdue: ignore,
@@ -66,7 +66,7 @@ test('the first worker makes the socket listen, accepts nothing, and keeps its o
   expect(workers.map(({ state }) => state)).not.toContain('exited');
 });
 
-test('a worker that ends before that makes nothing listen', async () => {
+test('the socket does not listen if the first worker ends before it makes it listen', async () => {
   const { listen, bound } = await started(1, ['--no-such-option']);
   expect(await listen(bound.fd, bound.backlog)).toBe(false);
 });

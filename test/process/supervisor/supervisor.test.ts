@@ -34,7 +34,7 @@ async function spareOf(serving: number): Promise<number> {
   return others[0] ?? 0;
 }
 
-const wave = (signal: NodeJS.Signals) => site.program?.signal(signal);
+const sendSignal = (signal: NodeJS.Signals) => site.program?.signal(signal);
 
 /** A supervisor in this process, with one worker that serves its own module. */
 async function superviseHere(
@@ -153,7 +153,7 @@ describe('workers', () => {
     const [first] = await pids(port, 1);
     const lost = expect(ask(port, '/never')).rejects.toThrow();
     await ask(port, '/pid');
-    wave(order);
+    sendSignal(order);
     await until(() =>
       ask(port, '/pid').then(
         (pid) => pid !== String(first),
@@ -208,7 +208,7 @@ describe('workers', () => {
     const port = await start({ spareWorkers: 1 });
     const [first] = await pids(port, 1);
     const spare = await spareOf(Number(first));
-    wave('SIGHUP');
+    sendSignal('SIGHUP');
     await until(() => logOf().includes('reloaded'), logOf);
     const serving = Number(await ask(port, '/pid'));
     expect(serving).not.toBe(spare);
@@ -233,12 +233,12 @@ describe('workers', () => {
 
   test('TTIN adds a worker and TTOU removes one, but never the last', async () => {
     const port = await start();
-    wave('SIGTTIN');
+    sendSignal('SIGTTIN');
     await site.program?.logged(/2 workers/);
     expect((await pids(port, 2)).size).toBe(2);
-    wave('SIGTTOU');
+    sendSignal('SIGTTOU');
     await site.program?.logged(/1 worker\n/);
-    wave('SIGTTOU');
+    sendSignal('SIGTTOU');
     expect(await ask(port)).toBe('one');
   });
 });
@@ -255,14 +255,14 @@ describe.runIf(process.platform === 'linux')('process titles, as ps shows them',
     await until(
       () => titles().join() === `${spare},paster: worker 1 of 2 etc/config.ini,paster: worker 2 of 2 etc/config.ini`,
     );
-    wave('SIGTTOU');
+    sendSignal('SIGTTOU');
     await until(() => titles().join() === `${spare},paster: worker 1 of 1 etc/config.ini`);
   });
 
   test('an application keeps the title that it has set', async () => {
     writeFileSync(site.app, `process.title = 'shop';\n${appAnswering('one')}`);
     await start({ served: 'etc/config.ini' });
-    wave('SIGTTIN');
+    sendSignal('SIGTTIN');
     await site.program?.logged(/^2 workers$/m);
     expect(titles()).toEqual(['shop', 'shop']);
   });
@@ -311,7 +311,7 @@ describe('HUP', () => {
     const traffic = load(port, 8, keepAlive, PAUSE);
     for (let round = 1; round <= 4; round++) {
       saveByRename(site.app, appAnswering(`round ${round}`));
-      wave('SIGHUP');
+      sendSignal('SIGHUP');
       await until(() => (logOf().match(/^reloaded$/gm)?.length ?? 0) >= round, logOf);
     }
     await until(() => traffic.answers.has('round 4'));
@@ -325,11 +325,11 @@ describe('HUP', () => {
     const port = await start({ workers: 2 });
     const before = await pids(port, 2);
     saveByRename(site.app, 'throw new Error("no such luck");\n');
-    wave('SIGHUP');
+    sendSignal('SIGHUP');
     await site.program?.logged(/does not start, the old one keeps running: no such luck/);
     expect(await pids(port, 2)).toEqual(before);
     saveByRename(site.app, appAnswering('better'));
-    wave('SIGHUP');
+    sendSignal('SIGHUP');
     await site.program?.logged(/^reloaded$/m);
     expect(await ask(port)).toBe('better');
   });
@@ -341,10 +341,10 @@ test.each([
 ] as const)('a HUP replaces %s whose workers never get ready, without an error', async (_what, signal, message) => {
   const port = await start({ workers: 2 });
   saveByRename(site.app, "console.error('begun');\nsetInterval(() => {}, 1000);\nawait new Promise(() => {});\n");
-  wave(signal);
+  sendSignal(signal);
   await site.program?.logged(/^begun$/m);
   saveByRename(site.app, appAnswering('better'));
-  wave('SIGHUP');
+  sendSignal('SIGHUP');
   await site.program?.logged(message);
   await site.program?.logged(/^reloaded$/m);
   expect(await ask(port)).toBe('better');
@@ -364,7 +364,7 @@ test('a worker that a reload interrupts finishes its requests if it already serv
   ];
   const added = supervisor.changes.add();
   await setImmediate();
-  // The supervisor is stopped meanwhile, so it does not know that the worker is ready.
+  // This blocks the process of the supervisor, which therefore does not know that the worker is ready.
   execFileSync(process.execPath, client(`while (await ask('/pid') === '${pid}');`), { timeout: 20_000 });
   const output = openSync(join(site.directory, 'output'), 'w');
   const asking = spawn(
@@ -389,9 +389,9 @@ describe('the end', () => {
   test('TERM finishes requests in flight and refuses later ones', async () => {
     const port = await start();
     const slow = ask(port, '/slow');
-    // It must have arrived: a request on a later connection gets its response after the first was accepted.
+    // The response to a later connection shows that the first one has been accepted.
     await ask(port);
-    wave('SIGTERM');
+    sendSignal('SIGTERM');
     expect(await slow).toBe('one');
     await until(() => site.program?.exited ?? false);
     expect(site.program?.child.exitCode).toBe(0);
@@ -404,8 +404,8 @@ describe('the end', () => {
     const idle = connect(port, '127.0.0.1');
     idle.on('error', () => {});
     await ask(port);
-    wave('SIGTERM');
-    wave('SIGINT');
+    sendSignal('SIGTERM');
+    sendSignal('SIGINT');
     await until(() => site.program?.exited ?? false);
     expect(isAlive(Number(pid))).toBe(false);
     idle.destroy();

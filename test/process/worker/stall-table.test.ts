@@ -13,12 +13,13 @@ test('another thread reads the requests that have started and not ended', () => 
 });
 
 test('a long text is cut between characters', () => {
+  // A slot has 240 bytes: 6 of ASCII, and 117 characters of 2 bytes.
   const table = new StallTable();
   table.add(`GET /${'é'.repeat(300)}`);
   expect(named(table)[0]).toMatch(/^GET \/é{117}$/);
 });
 
-test('requests without a free slot are counted, and slots are reused', () => {
+test('requests without a free slot of the 64 are counted, and slots are reused', () => {
   const table = new StallTable();
   const all = Array.from({ length: 70 }, (_, index) => table.add(`request ${index}`));
   expect(new StallTable(table.buffer).read()).toMatchObject({ more: 6, requests: { length: 64 } });
