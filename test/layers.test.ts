@@ -59,6 +59,12 @@ const FILES = typescriptIn(SRC);
 const SHORT = ['filters/auth/password-thread.ts', 'logging/memoize-last.ts', 'worker.ts'];
 
 describe('layers', () => {
+  // Without it, the tests below would pass if a change of the style of imports hid them from the pattern.
+  test('static, dynamic and lazy imports are found', () => {
+    expect(importsOf('cli.ts')).toEqual(expect.arrayContaining(['own-files.ts', 'commands/command-line/run.ts']));
+    expect(importsOf('lazy-index.ts')).toContain('apps/cascade/cascade.ts');
+  });
+
   test('imports point downwards only, and siblings do not import each other', () => {
     const upward = FILES.flatMap((file) =>
       importsOf(file)
@@ -151,6 +157,9 @@ describe('the bundle', () => {
   }
 
   test('modules that a start does not need are loaded later', () => {
+    // The names below are those of files in dist/.
+    const built = readdirSync(join(ROOT, 'dist'));
+    expect(built).toEqual(expect.arrayContaining(['exchange.js', 'error-page.js', 'welcome-page.js']));
     expect([...loadedWith('cli.js')]).toEqual(['base.js']);
     expect([...loadedWith('index.js')].sort()).toEqual(['base.js', 'load.js']);
     expect([...loadedWith('servers/http/server.js')]).not.toContain('exchange.js');

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { symlinkSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -151,9 +150,7 @@ test('its Content-Security-Policy allows only its own scripts', async () => {
   const scripts = page.match(/<script\b[^>]*>/g) ?? [];
   expect(scripts).toHaveLength(1);
   for (const script of scripts) expect(script).toContain(`nonce="${nonce}"`);
-  for (const [, handler = ''] of page.matchAll(/ on[a-z]+="([^"]*)"/g)) {
-    expect(policy).toContain(`'sha256-${createHash('sha256').update(handler).digest('base64')}'`);
-  }
+  expect(page).not.toMatch(/ on[a-z]+="/);
 });
 
 test('loads nothing from other URLs', async () => {

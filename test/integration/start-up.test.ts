@@ -1,5 +1,6 @@
 /** Which modules a start of paster loads: parts of Node and of paster that few servers need are loaded later. */
 import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -41,8 +42,8 @@ await loadApp('config:x.ini', { relativeTo: import.meta.dirname });\n`,
   });
   const modules = modulesOf(['load.js'], cwd);
   expect(modules).toContain('net');
-  const few = ['child_process', 'cluster', 'crypto', 'dgram', 'vm', 'worker_threads'];
-  for (const each of few) expect(modules).not.toContain(each);
+  const unneeded = ['child_process', 'cluster', 'crypto', 'dgram', 'vm', 'worker_threads'];
+  for (const each of unneeded) expect(modules).not.toContain(each);
 });
 
 /** Responds with the scripts of its process, including Node's own. */
@@ -67,8 +68,10 @@ test.each([
   const scripts = (await (await fetch(url)).json()) as string[];
   const ours = scripts.flatMap((each) => /\/dist\/([\w-]+)\.js$/.exec(each)?.[1] ?? []);
   expect(ours).toEqual(expect.arrayContaining(needed));
-  const few = ['supervisor', 'start-process', 'logging', 'certificates', 'proxy-protocol'];
-  for (const each of [...others, ...few]) expect(ours).not.toContain(each);
+  const unneeded = [...others, 'supervisor', 'start-process', 'logging', 'certificates', 'proxy-protocol'];
+  // A file that has got another name would never be loaded.
+  expect(readdirSync(join(ROOT, 'dist'))).toEqual(expect.arrayContaining(unneeded.map((each) => `${each}.js`)));
+  for (const each of unneeded) expect(ours).not.toContain(each);
   for (const each of ['node:crypto', 'node:dns/promises']) expect(scripts).not.toContain(each);
 });
 

@@ -2,6 +2,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { acceptConnections } from '../../src/net/direct/accept.ts';
 import { type Connection, type ConnectionUser, direct, type OpenConnection } from '../../src/net/direct/connection.ts';
@@ -53,8 +54,8 @@ class User implements ConnectionUser {
   }
 }
 
-const WAYS = {
 /** `own`: whether the listener is one of paster's; `asks`: whether the application asks for the socket. */
+const WAYS = {
   'without a socket': { own: true, asks: false },
   'with a socket that was created later': { own: true, asks: true },
   'with a socket from the start': { own: false, asks: false },
@@ -108,16 +109,19 @@ describe.each(Object.entries(WAYS))('%s', (_name, { own, asks }) => {
 
   test('reading: delivers nothing while it is paused', async () => {
     const size = 4 * 1024 * 1024;
-    user.onData = () => {
-      user.onData = undefined;
-      connection.pause();
-      setTimeout(() => {
-        // One read may have been in progress.
-        expect(user.text.length).toBeLessThan(size / 2);
-        connection.resume();
-      }, 50);
-    };
+    const paused = new Promise<void>((resolve) => {
+      user.onData = () => {
+        user.onData = undefined;
+        connection.pause();
+        resolve();
+      };
+    });
     client.write(Buffer.alloc(size));
+    await paused;
+    await sleep(50);
+    // One read may have been in progress.
+    expect(user.text.length).toBeLessThan(size / 2);
+    connection.resume();
     await user.has(size);
   });
 

@@ -116,7 +116,7 @@ export const HEAD_CASES: readonly Case[] = [
   head('a tab in a value', (res) => res.writeHead(200, { 'X-A': 'a\tb' }) === res),
   head('NUL in a value', (res) => res.writeHead(200, { 'X-A': 'a\0b' })),
   head('DEL in a value', (res) => res.writeHead(200, { 'X-A': 'a\x7fb' })),
-  head('spaces around a value', (res) => res.writeHead(200, { 'X-A': 'a' }) === res),
+  head('spaces around a value', (res) => res.writeHead(200, { 'X-A': ' a ' }) === res),
 
   // the status
   ...[

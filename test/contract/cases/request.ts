@@ -64,7 +64,7 @@ export const REQUEST_CASES: readonly Case[] = [
     Object.getPrototypeOf(req.trailers) === Object.prototype,
   ]),
   asked('a header that looks like a property', (req) => req.headers['constructor'] ?? 'absent', { Constructor: 'x' }),
-  asked('__proto__ as a header', (req) => Object.keys(req.headers).includes('__proto__'), { __proto__x: 'x' }),
+  asked('__proto__ as a header', (req) => Object.keys(req.headers).includes('__proto__'), { ['__proto__']: 'x' }),
   asked('an empty header', (req) => req.headers['x-empty'], { 'X-Empty': '' }),
   asked('a header of one letter', (req) => req.headers['x'], { X: 'y' }),
   asked('a header with digits', (req) => req.headers['x-1-2'], { 'X-1-2': 'y' }),

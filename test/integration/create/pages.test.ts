@@ -78,6 +78,8 @@ describe.runIf(chromium)('in a browser', () => {
         expect(await overhang(page)).toBe(0);
         expect(errors).toEqual([]);
         const { ratio, text, brightness } = await leastContrast(page);
+        expect(text).not.toBe('');
+        // WCAG 2, level AA.
         expect(ratio, text).toBeGreaterThanOrEqual(4.5);
         expect(brightness < 0.1).toBe(dark);
         expect(await violations(page)).toEqual([]);

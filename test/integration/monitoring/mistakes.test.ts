@@ -34,7 +34,7 @@ test.each([
   ['a missing file', ['gone.ini'], {}, /gone\.ini.*no such file/],
   ['a misspelt name', ['develop.in'], { 'develop.ini': '' }, /did you mean|there are: develop\.ini/],
   ['not an INI file', ['x.ini'], { 'x.ini': '{"json": true}\n' }, /x\.ini:1:1: not an INI file/],
-  ['a binary file', ['x.ini'], { 'x.ini': '\u0000\u0001\u0002' }, /x\.ini/],
+  ['a binary file', ['x.ini'], { 'x.ini': '\u0000\u0001\u0002' }, /x\.ini:1:1: not an INI file: .*binary/],
   ['a line without a separator', ['x.ini'], { 'x.ini': `[app:main]\nwhat is this\n${SERVER}` }, /x\.ini:2:1: /],
   [
     'an unknown application',

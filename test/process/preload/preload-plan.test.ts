@@ -29,10 +29,16 @@ async function planned(text = 'import "a"; import "b";\n') {
   return { directory, plan, app, files, reports };
 }
 
-test('a package that was being imported when the application should load is checked after the load', async () => {
-  const { plan, app, reports } = await planned();
+/** What the plan has a spare worker import ahead. */
+function preparation(plan: PreloadPlan) {
   const prepared = plan.prepare();
   if (!prepared) throw new Error('nothing to import ahead');
+  return prepared;
+}
+
+test('a package that was being imported when the application should load is checked after the load', async () => {
+  const { plan, app, reports } = await planned();
+  const prepared = preparation(plan);
   prepared.current = 0;
   writeFileSync(app, 'import "a"; import "c"; import "b";\n');
   expect(plan.rejectionByFiles(prepared)).toBeUndefined();
@@ -45,8 +51,7 @@ test('a package that was being imported when the application should load is chec
 
 test('a package that sets a variable of the configuration is left out, unless the configuration has just changed', async () => {
   const { plan, reports } = await planned();
-  const first = plan.prepare();
-  if (!first) throw new Error('nothing to import ahead');
+  const first = preparation(plan);
   const name = first.units[1]?.file ?? '';
   plan.learnConflict(
     { ...first, isConfigurationSame: false },
@@ -61,8 +66,7 @@ test('a package that sets a variable of the configuration is left out, unless th
 test('a package that was left out is tried again when it has changed', async () => {
   const { plan, app, files, reports } = await planned();
   const [a = '', b = ''] = files;
-  const first = plan.prepare();
-  if (!first) throw new Error('nothing to import ahead');
+  const first = preparation(plan);
   plan.learn(first, 0, [{ index: 0, reason: 'leaves something running', isTolerable: false }]);
   expect(plan.prepare()).toBeUndefined();
   const loaded = () => plan.loaded(reports([app, a, b]), undefined);
@@ -80,8 +84,7 @@ test('a package that reads settings and cannot be imported ahead does not affect
   writeFileSync(join(home, 'package.json'), '{"name": "dotenv", "type": "module", "exports": "./index.js"}');
   writeFileSync(join(home, 'index.js'), '');
   plan.loaded(reports([app, join(home, 'index.js'), ...files]), undefined);
-  const first = plan.prepare();
-  if (!first) throw new Error('nothing to import ahead');
+  const first = preparation(plan);
   expect(first.units).toHaveLength(2);
   plan.learn(first, 0, [{ index: 0, reason: 'reads a directory', isTolerable: false }]);
   expect(plan.prepare()?.units).toHaveLength(1);
@@ -98,8 +101,7 @@ describe('a global that has changed', () => {
       plan.loaded(reports([own, ...files.slice(0, 2), app]), undefined);
     };
     const learn = (loads: readonly string[]) => {
-      const prepared = plan.prepare();
-      if (prepared) plan.learnConflict(prepared, conflict, reports([own, app, ...loads]));
+      plan.learnConflict(preparation(plan), conflict, reports([own, app, ...loads]));
     };
     load('fetch.name = 1;\n');
     return { plan, files, load, learn };
@@ -131,8 +133,7 @@ test('what packages leave running is checked once, as long as the same packages 
   const { plan, app, files, reports } = await planned();
   const [a = '', b = ''] = files;
   const observed = () => plan.prepare()?.observed;
-  const first = plan.prepare();
-  if (!first) throw new Error('nothing to import ahead');
+  const first = preparation(plan);
   expect(first.observed).toBe(0);
   plan.learn(first, 0, []);
   expect(observed()).toBe(1);
@@ -157,8 +158,7 @@ test('deferred imports are imported ahead, unless workers disagree about them', 
   const prepared = () => plan.prepare() ?? { units: [] };
   const loaded = () => plan.loaded(reports([app, a, b], [entry, part]), undefined);
   loaded();
-  const first = plan.prepare();
-  if (!first) throw new Error('nothing to import ahead');
+  const first = preparation(plan);
   expect(first.units.map(({ file }) => file)).toEqual([a, b, part]);
   Object.assign(first, { current: 2, isComplete: true });
   expect(plan.rejectionByFiles(first)).toBeUndefined();

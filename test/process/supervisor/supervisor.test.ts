@@ -240,6 +240,10 @@ describe('workers', () => {
     await site.program?.logged(/1 worker\n/);
     sendSignal('SIGTTOU');
     expect(await ask(port)).toBe('one');
+    sendSignal('SIGTTIN');
+    // It would be "1 worker" if the last one had ended.
+    await site.program?.logged(/2 workers\n[\s\S]*2 workers\n/);
+    expect(logOf()).not.toMatch(/^0 workers$/m);
   });
 });
 

@@ -16,7 +16,7 @@ test('a worker that refuses requests leaves connections to those that do not', a
     return { slot, share };
   });
   const [one, other] = shares;
-  if (!one || !other) return;
+  if (!one || !other) throw new Error('each worker has a share');
   whenOver(() => {
     for (const { share } of shares) share.close();
     table.close();
