@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeFiles } from '../helpers/directory.ts';
 import { beforeSuite } from '../helpers/programs/lifetime.ts';
-import { freePort, Program, requireProgram } from '../helpers/programs/program.ts';
+import { freePort, needProgram, Program, requireProgram } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
 import { nginxTemporaryPaths, offPort80 } from '../helpers/web-servers/nginx.ts';
 import { exported, ini, project, projectWithServers, refused, runWebServer, serveAll, WEB_SERVERS } from './site.ts';
@@ -217,9 +217,10 @@ describe('caddy', () => {
 });
 
 describe('several hosts', () => {
-  test.skipIf(requireProgram('nginx') === undefined).each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
+  test.each(['nginx', 'lighttpd', 'apache', 'caddy', 'haproxy'])(
     '%s tries another host if one does not listen',
     async (target) => {
+      needProgram(PROGRAMS[target] ?? target);
       const hosts = ['--host', '127.0.0.1', '--host', `127.0.0.1:${await freePort()}`];
       const url = await inFrontOf('fastcgi-tcp', target, hosts);
       for (let count = 0; count < 6; count++) expect((await ask(url, '/query')).status).toBe(200);

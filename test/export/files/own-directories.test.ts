@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { Program, requireProgram } from '../../helpers/programs/program.ts';
+import { noteSkipped } from '../../helpers/skipped.ts';
 import { nginxTemporaryPaths, offPort80 } from '../../helpers/web-servers/nginx.ts';
 import { exported, ini, project } from '../site.ts';
 
@@ -82,6 +83,7 @@ function copyOf(own: string): string {
 
 describe.each(Object.entries(SERVERS))('%s', (target, { program, own, site: file, check }) => {
   const missing = requireProgram(program) === undefined;
+  if (!missing && !existsSync(own)) noteSkipped(own);
 
   test.skipIf(missing || !existsSync(own)).each([
     ['by FastCGI', 'fastcgi', []],

@@ -199,8 +199,7 @@ test('kill -9 loses only the latest lines', async () => {
   expect(old.filter(({ path }) => !text.includes(` ${path}\n`))).toEqual([]);
 });
 
-test('a full disk is reported once', async (context) => {
-  if (!existsSync('/dev/full')) return context.skip();
+test.runIf(existsSync('/dev/full'))('a full disk is reported once', async () => {
   const directory = project({
     'etc/x.ini': ini(0).replace('%(here)s/../var/app.log', '/dev/full'),
     'writer.mjs': WRITER,
@@ -392,8 +391,8 @@ test('syslog gets records through a socket such as /dev/log', async () => {
   const directory = project({ 'log.mjs': SYSLOG });
   mkdirSync(join(directory, 'run'));
   writeFiles(directory, { 'etc/syslog.ini': syslogIni(`("${directory}/run/log",)`) });
-  // The default facility, user, is 1: 1 * 8 + 4.
   const script =
+  // The default facility, user, is 1: 1 * 8 + 4.
     'import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1]); print("bound",flush=True); print(s.recv(999).decode(),flush=True)';
   const daemon = new Program(python, ['-c', script, join(directory, 'run/log')]);
   await daemon.says(/bound/);
