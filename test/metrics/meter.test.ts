@@ -17,6 +17,7 @@ import { askUpgrade, upgrading } from '../filters/servers/upgrade.ts';
 import { collectGarbage } from '../helpers/heap.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 import { eventually } from '../helpers/programs/program.ts';
+import { signal } from '../helpers/programs/signal.ts';
 import { overHttp2 } from '../helpers/requests/http2.ts';
 
 /** Responses by status, and the number of aborted ones. */
@@ -185,7 +186,9 @@ test('the innermost section is counted, wherever a response comes from', async (
 
 test('an unknown method is counted as other, and a long URL with a password is masked and shortened', async () => {
   const own = new Meter();
-  const server = createServer(own.observe((_req, res) => setTimeout(() => res.end(), 200))).listen(0, '127.0.0.1');
+  const inspected = signal();
+  const waiting: App = (_req, res) => void inspected.fired.then(() => res.end());
+  const server = createServer(own.observe(waiting)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   whenOver(() => server.close());
   const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -194,6 +197,7 @@ test('an unknown method is counted as other, and a long URL with a password is m
   const [request] = own.report().inFlight;
   expect(request?.method).toBe('PROPFIND');
   expect(request?.url).toMatch(/^\/a\?password=\*{8}&x+\.\.\.$/);
+  inspected.fire();
   await once(client, 'data');
   client.destroy();
   await eventually(() => own.report().inFlightCount === 0);
@@ -218,21 +222,25 @@ test.each(['observe', 'watch'] as const)(
   async (how) => {
     const own = new Meter();
     let first: WeakRef<object> | undefined;
+    let unfinished = 0;
     const server = createServer(
       own[how]((req, res) => {
         first ??= new WeakRef(req);
         if (req.url === '/') res.end();
+        else unfinished++;
       }),
     ).listen(0, '127.0.0.1');
     await once(server, 'listening');
+    const closed = new Promise<void>((resolve) => {
+      server.once('connection', (socket) => socket.once('close', () => resolve()));
+    });
     whenOver(() => server.close());
     const { port } = server.address() as AddressInfo;
     const client = connect(port, '127.0.0.1');
     client.write('GET /held HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(100));
-    await eventually(() => first !== undefined);
-    await sleep(50);
+    await eventually(() => unfinished === 100);
     client.destroy();
-    await sleep(50);
+    await closed;
     const other = connect(port, '127.0.0.1');
     other.resume().write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(200));
     await eventually(() => {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { blockBelow } from '../../helpers/documentation/documentation.ts';
-import { freePort, needProgram, Program, paster, ROOT, serve } from '../../helpers/programs/program.ts';
+import { eventually, freePort, needProgram, Program, paster, ROOT, serve } from '../../helpers/programs/program.ts';
 
 const APP = `
 import { configureLogging, getLogger } from 'paster';
@@ -78,10 +78,6 @@ function read(directory: string, file: string): string {
   return existsSync(path) ? readFileSync(path, 'utf8') : '';
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 test('the example of docs/logging.md logs what the page shows', async () => {
   const [port, page] = [await freePort(), 'docs/logging.md'];
   const application = `${blockBelow(page, 'In an application')}
@@ -138,7 +134,7 @@ test('a graceful stop of several workers loses no line, including paster’s own
     Array.from({ length: 200 }, (_, each) => fetch(`http://127.0.0.1:${port}/${each}`).then((answer) => answer.text())),
   );
   process.kill(program.pid, 'SIGTTIN');
-  await until(() => /^paster INFO/m.test(read(directory, 'var/app.log')));
+  await eventually(() => /^paster INFO/m.test(read(directory, 'var/app.log')));
   await program.kill('SIGTERM');
   const lines = read(directory, 'var/app.log').split('\n');
   const logged = lines.flatMap((line) => /^wsgi INFO \d+ \/(\d+)$/.exec(line)?.[1] ?? []);
@@ -150,7 +146,7 @@ test('WINCH logs a line for each process', async () => {
   const directory = project({ 'etc/x.ini': ini(port, { server: 'workers = 2' }) });
   const program = await serve(['etc/x.ini'], { cwd: directory });
   process.kill(program.pid, 'SIGWINCH');
-  await until(() => /^paster INFO \d+ listens/m.test(read(directory, 'var/app.log')));
+  await eventually(() => /^paster INFO \d+ listens/m.test(read(directory, 'var/app.log')));
   const lines = read(directory, 'var/app.log').match(/^paster INFO .*$/gm);
   const ofProcess = (what: string) =>
     expect.stringMatching(new RegExp(`^paster INFO \\d+ ${what} \\d+, up \\d+ s: [^\\\\]*$`));
@@ -167,9 +163,9 @@ test('a file with mode "w" is emptied once, not by each worker and reload', asyn
   const program = await serve(['etc/x.ini'], { cwd: directory });
   const ask = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
   for (let each = 0; each < 20; each++) await ask(`/before/${each}`);
-  await until(() => read(directory, 'var/app.log').includes('/before/19'));
+  await eventually(() => read(directory, 'var/app.log').includes('/before/19'));
   program.child.kill('SIGHUP');
-  await until(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
+  await eventually(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
   for (let each = 0; each < 20; each++) await ask(`/after/${each}`);
   await program.kill('SIGTERM');
   const text = read(directory, 'var/app.log');
@@ -215,10 +211,10 @@ test('after USR1 every process writes to the file that now has the name', async 
   const ask = async (path: string): Promise<void> =>
     void (await (await fetch(`http://127.0.0.1:${port}${path}`)).text());
   await ask('/before');
-  await until(() => read(directory, 'var/app.log').includes('/before'));
+  await eventually(() => read(directory, 'var/app.log').includes('/before'));
   renameSync(join(directory, 'var/app.log'), join(directory, 'var/old.log'));
   process.kill(program.pid, 'SIGUSR1');
-  await until(() => existsSync(join(directory, 'var/app.log')));
+  await eventually(() => existsSync(join(directory, 'var/app.log')));
   const old = read(directory, 'var/old.log');
   for (let each = 0; !read(directory, 'var/app.log').includes('/after'); each++) await ask(`/after${each}`);
   expect(old).toContain('/before');
@@ -229,10 +225,10 @@ test('a reload reads the sections again', async () => {
   const port = await freePort();
   const directory = project({ 'etc/x.ini': ini(port) });
   await serve(['etc/x.ini', '--reload'], { cwd: directory });
-  writeFiles(directory, { 'etc/x.ini': ini(port).replace('%(process)d', 'anew') });
-  await until(() => {
+  writeFiles(directory, { 'etc/x.ini': ini(port).replace('%(process)d', 'changed') });
+  await eventually(() => {
     void fetch(`http://127.0.0.1:${port}/again`).catch(() => {});
-    return /^wsgi INFO anew \/again$/m.test(read(directory, 'var/app.log'));
+    return /^wsgi INFO changed \/again$/m.test(read(directory, 'var/app.log'));
   });
 });
 
@@ -245,17 +241,17 @@ test('after HUP the supervisor logs as the sections say now, and to standard err
     writeFiles(directory, { 'etc/x.ini': text });
     program.child.kill('SIGHUP');
   };
-  await reload(ini(port, { server }).replaceAll('app.log', 'new.log').replace('%(process)d', 'anew'));
-  await until(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
+  await reload(ini(port, { server }).replaceAll('app.log', 'new.log').replace('%(process)d', 'changed'));
+  await eventually(() => /^paster INFO \d+ reloaded$/m.test(read(directory, 'var/app.log')));
   const before = read(directory, 'var/app.log');
   await reload(ini(port, { server }).replace(/\[loggers\][\s\S]*/, ''));
-  await until(() => /^paster INFO anew reloaded$/m.test(read(directory, 'var/new.log')));
+  await eventually(() => /^paster INFO changed reloaded$/m.test(read(directory, 'var/new.log')));
   expect(program.stderr).toBe('');
   await reload(ini(port, { server }));
   await program.says(/^reloading \(HUP\)\nreloaded$/m);
   expect(read(directory, 'var/app.log')).toBe(before);
   program.child.kill('SIGHUP');
-  await until(() => read(directory, 'var/app.log') !== before);
+  await eventually(() => read(directory, 'var/app.log') !== before);
   expect(program.stderr).toBe('reloading (HUP)\nreloaded\n');
 });
 
@@ -335,10 +331,10 @@ test('WatchedFileHandler reopens a renamed file by itself', async () => {
   const directory = project({ 'etc/x.ini': ini(port, { handler: 'handlers.WatchedFileHandler' }) });
   await serve(['etc/x.ini'], { cwd: directory });
   await fetch(`http://127.0.0.1:${port}/before`);
-  await until(() => read(directory, 'var/app.log').includes('/before'));
+  await eventually(() => read(directory, 'var/app.log').includes('/before'));
   renameSync(join(directory, 'var/app.log'), join(directory, 'var/old.log'));
   await fetch(`http://127.0.0.1:${port}/after`);
-  await until(() => read(directory, 'var/app.log').includes('/after'));
+  await eventually(() => read(directory, 'var/app.log').includes('/after'));
   expect(read(directory, 'var/old.log')).not.toContain('/after');
 });
 
@@ -354,9 +350,9 @@ for (let each = 0; ; each++) getLogger('busy').info('computing %d', each);
 `,
   });
   const program = new Program(process.execPath, ['busy.mjs'], { cwd: directory });
-  await until(() => read(directory, 'var/app.log') !== '');
+  await eventually(() => read(directory, 'var/app.log') !== '');
   expect(read(directory, 'var/app.log')).toMatch(/^busy INFO \d+ quiet\n$/);
-  await until(() => read(directory, 'var/app.log').includes('computing'));
+  await eventually(() => read(directory, 'var/app.log').includes('computing'));
   await program.kill('SIGKILL');
 });
 
@@ -392,10 +388,10 @@ test('syslog gets records through a socket such as /dev/log', async () => {
   mkdirSync(join(directory, 'run'));
   writeFiles(directory, { 'etc/syslog.ini': syslogIni(`("${directory}/run/log",)`) });
   const script =
-  // The default facility, user, is 1: 1 * 8 + 4.
     'import socket,sys; s=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM); s.bind(sys.argv[1]); print("bound",flush=True); print(s.recv(999).decode(),flush=True)';
   const daemon = new Program(python, ['-c', script, join(directory, 'run/log')]);
   await daemon.says(/bound/);
   new Program(process.execPath, ['log.mjs'], { cwd: directory });
+  // The default facility, user, is 1: 1 * 8 + 4.
   await daemon.says(/^<12>.*shop WARNING \d+ to syslog/m);
 });

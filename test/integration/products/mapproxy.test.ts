@@ -3,7 +3,7 @@ import { cpSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
-import { freePort, needProgram, ROOT, serve } from '../../helpers/programs/program.ts';
+import { eventually, freePort, needProgram, ROOT, serve } from '../../helpers/programs/program.ts';
 import { startLighttpd } from '../../helpers/web-servers/front-end.ts';
 
 function project(): string {
@@ -28,7 +28,7 @@ test('develop.ini runs over HTTP', async () => {
   const directory = project();
   const port = await freePort();
   const program = await serve(['etc/develop.ini', '--reload', '--port', String(port)], { cwd: directory });
-  expect(program.url).toBe(`http://127.0.0.1:${port}`.replace('127.0.0.1', '0.0.0.0'));
+  expect(program.url).toBe(`http://0.0.0.0:${port}`);
   const answer = (await (await fetch(`http://127.0.0.1:${port}/service?x=1`)).json()) as Record<string, unknown>;
   expect(answer).toMatchObject({
     url: '/service?x=1',
@@ -38,10 +38,10 @@ test('develop.ini runs over HTTP', async () => {
 
   // reload_files has a file that the application reads itself.
   writeFiles(directory, { 'etc/mapproxy.yaml': 'services: {demo: }\n' });
-  for (;;) {
+  await eventually(async () => {
     const { pid } = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
-    if (pid !== answer['pid']) break;
-  }
+    return pid !== answer['pid'];
+  });
 });
 
 test('config.ini runs over FastCGI behind Lighttpd at /proxy', async () => {

@@ -191,7 +191,10 @@ describe('listen:', () => {
   });
 
   test.each(['', '-w 2'])('calls the program’s TERM handlers when its requests have ended %s', async (workers) => {
-    const source = `const server = require('node:http').createServer((req, res) => setTimeout(() => res.end('done'), 300));
+    const source = `const server = require('node:http').createServer((req, res) => {
+        console.log('asked');
+        setTimeout(() => res.end('done'), 300);
+      });
       server.listen(3000);
       process.on('SIGTERM', () => {
         console.log('term at the program');
@@ -201,7 +204,7 @@ describe('listen:', () => {
       cwd: project({ 'server.js': source }),
     });
     const asked = ask(program.url);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await program.says(/^asked$/m);
     const ended = program.kill('SIGTERM');
     expect(await asked).toBe('done');
     const { status, stdout, stderr } = await ended;

@@ -205,10 +205,11 @@ ${appAnswering('good')}`;
 });
 
 test('a save during a reload is not lost', async () => {
-  const slowly = (text: string) => `await new Promise((resolve) => setTimeout(resolve, 300));\n${appAnswering(text)}`;
+  const slowly = (text: string) =>
+    `console.error('loading ${text}');\nawait new Promise((resolve) => setTimeout(resolve, 300));\n${appAnswering(text)}`;
   const port = await start();
   saveByRename(site.app, slowly('slow'));
-  await new Promise((resolve) => setTimeout(resolve, 150));
+  await site.program?.logged(/^loading slow$/m);
   saveByRename(site.app, slowly('last'));
   await until(async () => (await ask(port)) === 'last', logOf);
 });
