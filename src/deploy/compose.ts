@@ -41,7 +41,8 @@ async function toApp(value: unknown, owner?: string): Promise<App> {
   return (await import('../protocol/app.ts')).toApp(value, owner);
 }
 
-async function validateSettings(made: unknown, context: FactoryContext): Promise<unknown> {
+/** As `validateSettings`, which is loaded only for a factory with a schema. */
+async function settingsFor(made: unknown, context: FactoryContext): Promise<unknown> {
   if (!schemaOf(made)) return settingsOf(context.localConf);
   return (await import('./validate.ts')).validateSettings(made, context);
 }
@@ -94,7 +95,7 @@ export async function createFilter(context: Context): Promise<Filter> {
   const made = await loadTarget(factory);
   if (factory.protocol === 'paste.filter_app_factory') {
     const make = factoryFunction(made, factory);
-    const settings = await validateSettings(made, factory);
+    const settings = await settingsFor(made, factory);
     return (app) => runPartCode(factory, async () => toApp(returned(await make(app, globalConf, settings), factory)));
   }
   const { toFilter } = await filters();
@@ -102,7 +103,7 @@ export async function createFilter(context: Context): Promise<Filter> {
     if (factory.protocol === 'object') return toFilter(made);
     const make = factoryFunction(made, factory);
     if (factory.protocol === 'connect') return (await import('./connect/options.ts')).connectFilter(make, factory);
-    return toFilter(returned(await make(globalConf, await validateSettings(made, factory)), factory));
+    return toFilter(returned(await make(globalConf, await settingsFor(made, factory)), factory));
   });
 }
 
@@ -159,7 +160,7 @@ async function makeApp(context: FactoryContext, made: unknown, mounted: Mounted)
   if (context.protocol === 'object')
     return runPartCode(context, async () => withSocketServer(await toApp(made, describePart(context))));
   const make = factoryFunction(made, context);
-  const settings = await validateSettings(made, context);
+  const settings = await settingsFor(made, context);
   if (context.protocol === 'paste.app_factory') {
     return runPartCode(context, async () =>
       withSocketServer(await toApp(returned(await make(context.globalConf, settings), context), describePart(context))),
@@ -198,7 +199,7 @@ function compositeLoader(context: FactoryContext, parts: App[], mounted: Mounted
     async getServer(name, globalConf) {
       const found = factoryContext(await find('server', name, globalConf));
       const made = await loadTarget(found);
-      const created = await createServer(found, made, await validateSettings(made, found));
+      const created = await createServer(found, made, await settingsFor(made, found));
       if ('server' in created) return created.server;
       throw new ConfigError('PASTER_NOT_A_SERVER', `"${name}" is a server runner: it has no serve(app, listeners)`);
     },
