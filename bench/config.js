@@ -73,7 +73,7 @@ function parsing(resolve, file) {
   };
   return [
     row('10,000 sections: configparser / paster', 'time', paster, 3),
-    row('the same, time of the processor', 'cpu', paster),
+    row('the same, processor time', 'cpu', paster),
     row('the same and 1,000 apps through chains of ten', 'time', chains),
   ];
 }

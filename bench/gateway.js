@@ -238,7 +238,7 @@ async function largeAnswers(stage) {
     ['paster', 'paster_megabyte', stage.url('paster_megabyte')],
   );
   return [
-    atLeast('FastCGI, 1 MiB answers: throughput / node:http', found, 'perSecond', 'paster', 'http', 0.9),
+    atLeast('FastCGI, 1 MiB responses: throughput / node:http', found, 'perSecond', 'paster', 'http', 0.9),
     told('  CPU / node:http', found, 'cpu', 'paster', 'http'),
   ];
 }

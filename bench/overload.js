@@ -114,7 +114,7 @@ function rowsOf(what, rounds, hasGoal) {
     },
     {
       what: `${what}: p99 of what it accepts / p99 unloaded`,
-      figure: Number.isFinite(latency) ? `${latency.toFixed(1)} x` : 'no answers',
+      figure: Number.isFinite(latency) ? `${latency.toFixed(1)} x` : 'no responses',
       goal: hasGoal ? `<= ${GOALS.latency} x` : '',
       met: hasGoal ? latency <= GOALS.latency : undefined,
       detail: `${spread(of(({ overloaded }) => overloaded.p99))} to ${spread(of(({ unloaded }) => unloaded.p99))}`,

@@ -79,7 +79,7 @@ const PARTS = [
     goal: 0.97,
   },
   {
-    name: 'cascade, the second of two answers',
+    name: 'cascade, the second of two responses',
     sections:
       '[composite:main]\nuse = npm:paster#cascade\napp1 = none\napp2 = hello\n' +
       '[composite:none]\nuse = npm:paster#urlmap\n/nowhere = hello\n',

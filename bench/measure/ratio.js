@@ -7,7 +7,7 @@ export function told(what, found, measure, one, other) {
   const ratio = median(ratios);
   return {
     what,
-    figure: ratios.length > 0 ? `${ratio.toPrecision(3)} x` : 'no answers',
+    figure: ratios.length > 0 ? `${ratio.toPrecision(3)} x` : 'no responses',
     goal: '',
     met: undefined,
     detail: `${spread(found[one][measure], measure)} to ${spread(found[other][measure], measure)}`,

@@ -101,7 +101,7 @@ export async function reloadingNest() {
     const [ours, ...others] = times.map(([name, each]) => [name, median(each)]);
     return [
       ...times.map(([name, each]) => ({
-        what: `${name === 'paster' ? '' : '  '}NestJS in TypeScript, ${name}: from saving to the first new answer`,
+        what: `${name === 'paster' ? '' : '  '}NestJS in TypeScript, ${name}: from saving to the first new response`,
         figure: `${median(each).toFixed(0)} ms`,
         goal: '',
         met: undefined,

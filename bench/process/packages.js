@@ -84,7 +84,7 @@ export async function reloadingPackages() {
     const failed = found.paster.reduce((sum, round) => sum + round.failed, 0);
     return [
       ...Object.entries(times).map(([name, each]) => ({
-        what: `${name === 'paster' ? '' : '  '}1,450 modules of packages, ${name}: from saving to the first new answer`,
+        what: `${name === 'paster' ? '' : '  '}1,450 modules of packages, ${name}: from saving to the first new response`,
         figure: `${median(each).toFixed(0)} ms`,
         goal: '',
         met: undefined,

@@ -19,7 +19,7 @@ const SETTLE_MS = 1000;
 const BETWEEN_MS = 400;
 const PATIENCE_MS = 10_000;
 const GOAL_MS = 60;
-const CHART = 'From saving a file to the first new answer';
+const CHART = 'From saving a file to the first new response';
 
 /** @returns {Promise<import('../report/table.js').Row[]>} */
 export function reloading() {
@@ -46,7 +46,7 @@ function rowsOf(name, rounds) {
   const all = times.length === ROUNDS * EDITS;
   return [
     {
-      what: `${ours ? '' : '  '}${name}: from saving to the first new answer`,
+      what: `${ours ? '' : '  '}${name}: from saving to the first new response`,
       figure: all ? `${median(times).toFixed(0)} ms` : `${times.length} of ${ROUNDS * EDITS} edits`,
       goal: ours ? `<= ${GOAL_MS} ms` : '',
       met: ours ? all && median(times) <= GOAL_MS : undefined,
@@ -58,7 +58,7 @@ function rowsOf(name, rounds) {
       figure: String(failed),
       goal: ours ? '0' : '',
       met: ours ? failed === 0 : undefined,
-      detail: `${answered} answered`,
+      detail: `${answered} responses`,
     },
   ];
 }

@@ -55,7 +55,7 @@ async function crashes() {
     }
     return [
       {
-        what: 'crash of the only worker under load, spare_workers = 1: to the next answer',
+        what: 'crash of the only worker under load, spare_workers = 1: to the next response',
         figure: `${median(times).toFixed(0)} ms`,
         goal: `<= ${CRASH_GOAL_MS} ms`,
         met: median(times) <= CRASH_GOAL_MS,
@@ -95,7 +95,7 @@ async function hups(workers) {
       figure: String(load.failed),
       goal: '0',
       met: load.failed === 0,
-      detail: `${load.answered} answered, by ${load.everSeen.size} processes`,
+      detail: `${load.answered} responses, by ${load.everSeen.size} processes`,
     };
   });
 }

@@ -56,9 +56,9 @@ async function start(command, directory, port) {
 }
 
 const WHAT = {
-  time: 'to the first answer',
-  cpu: 'to the first answer, time of the processors',
-  memory: 'memory of who answers',
+  time: 'to the first response',
+  cpu: 'to the first response, processor time',
+  memory: 'memory of the process that responds',
 };
 
 function difference(name, measure, ours, theirs) {

@@ -93,7 +93,7 @@ async function firstRequests() {
   const [bare, whole] = [node, fork].map((rounds) => rounds.map((each) => each.whole));
   return [
     firstRow(
-      'first request after idle, Express - the start of node server.js to its first answer',
+      'first request after idle, Express - the start of node server.js to its first response',
       median(whole) - median(bare),
       `${spread(whole, 'ms')} to ${spread(bare, 'ms')}`,
       GOAL_FIRST_MS,
