@@ -10,6 +10,10 @@ import type { App } from '../../src/protocol/types.ts';
 import { whenOver } from '../helpers/programs/lifetime.ts';
 import { overHttp2 } from '../helpers/requests/http2.ts';
 
+// From the beginning: Node reports each kind of problem only once in a process.
+const warnings: Error[] = [];
+process.on('warning', (warning) => warnings.push(warning));
+
 /** The response to a request for `authority`. */
 async function answered(app: App, authority: string): Promise<[status: number | undefined, body: string]> {
   const { client } = await overHttp2(app);
@@ -60,10 +64,6 @@ test('early hints of a server behind a proxy reach the client', async () => {
 });
 
 test('the reason phrase of a server behind a proxy is dropped without a warning', async () => {
-  const warnings: Error[] = [];
-  const warn = (warning: Error): unknown => warnings.push(warning);
-  process.on('warning', warn);
-  whenOver(() => void process.off('warning', warn));
   const host = await upstream();
   expect(await answered(await proxy({ address: `http://${host}` }), 'b.example')).toEqual([200, host]);
   await new Promise(setImmediate);

@@ -4,9 +4,12 @@ import { makeTestSlow, slowUpload, testSlowSettings } from '../../src/apps/test-
 import { httpBackend } from '../contract/backends/http-backend.ts';
 import { eventually } from '../helpers/programs/program.ts';
 
-test('counts an upload chunk by chunk', async () => {
-  const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.001, progress: false }));
+test('reads an upload slowly, and counts its bytes', async () => {
+  const serving = await httpBackend.start(slowUpload({ chunkSize: 10, delay: 0.01, progress: false }));
+  const begun = performance.now();
   const { status, body } = await serving.request({ method: 'POST', body: ['x'.repeat(105), 'y'] });
+  // It waits after each of 12 chunks; timers may fire up to a millisecond early.
+  expect(performance.now() - begun).toBeGreaterThan(12 * 9);
   await serving.close();
   expect(status).toBe(200);
   expect(body.toString()).toContain('106 bytes');

@@ -110,7 +110,9 @@ test('a directory that other users may enter is neither trusted nor used', async
   const cwd = project();
   mkdirSync(join(cwd, 'paster'));
   chmodSync(join(cwd, 'paster'), 0o777);
-  const liar = createServer((socket) => socket.end('{}'));
+  // It would be reported as a server of another version.
+  const files = [join(cwd, 'etc/x.ini')];
+  const liar = createServer((socket) => socket.end(`${JSON.stringify({ paster: '0.0.1', pid: 4711, files })}\n`));
   whenOver(() => liar.close());
   const own = await serve(['etc/x.ini'], { cwd, env: at(cwd) });
   expect(socketsOf(cwd)).toEqual([]);
@@ -119,7 +121,10 @@ test('a directory that other users may enter is neither trusted nor used', async
   const [name = ''] = readdirSync(join(cwd, `paster-${process.geteuid?.()}`));
   await own.kill('SIGTERM');
   await new Promise<void>((resolve) => liar.listen(join(cwd, 'paster', name), resolve));
-  expect((await status(cwd, 'etc/x.ini')).status).toBe(1);
+  expect(await status(cwd, 'etc/x.ini')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^paster: no server of etc\/x\.ini is running/),
+  });
 });
 
 test('a server that finds no directory for its socket serves without one', async () => {

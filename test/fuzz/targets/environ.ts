@@ -128,8 +128,13 @@ async function exchange(head: ReturnType<typeof readHead>): Promise<void> {
     };
     const { socket, request, response } = openExchange(head, carrier);
     request.on('error', () => {});
-    const known = [request.headers, request.headersDistinct, request.environ, request.socket.remoteAddress];
-    must(known.length === 4 && socket.address() !== undefined, 'no answer from the request');
+    const parts = [request.headers, request.headersDistinct, request.environ, request.socket, socket.address()];
+    must(
+      parts.every((part) => typeof part === 'object' && part !== null),
+      'a part of the request is missing',
+    );
+    const { remoteAddress } = request.socket;
+    must(remoteAddress === undefined || typeof remoteAddress === 'string', `the address ${String(remoteAddress)}`);
     const program = environFromRequest(request);
     must(!('HTTP_PROXY' in program), 'HTTP_PROXY for a program');
     for (const name of Object.keys(program)) must(/^[A-Z][^=\0]*$/.test(name), `the variable ${JSON.stringify(name)}`);

@@ -50,13 +50,14 @@ describe('Vite in middleware mode', () => {
     });
 
   test('has its WebSocket on the port of the page, where its client connects', async () => {
-    const { url, output } = await start(PROGRAM);
+    const program = await start(PROGRAM);
+    const { url } = program;
     expect(await (await fetch(url)).text()).toBe('page');
     expect(await greeting(url, ['vite-hmr'])).toBe('from Vite');
     const client = await fetch(`${url}/@vite/client`, { headers: { 'if-none-match': '"1"' } });
     expect([client.status, await client.text()]).toEqual([200, 'const hmrPort = 0    ;\n']);
     expect(await greeting(url, ['other'])).toBe('200');
-    expect(output).not.toContain('is not opened');
+    expect(program.output).not.toContain('is not opened');
   });
 
   test('has it next to WebSockets of the program, once its client has been loaded', async () => {

@@ -30,7 +30,7 @@ test('a stale socket is replaced, but a live one or another kind of file is not'
   const first = await serve([ini(`socket = ${socket}`)]);
   const second = await paster(['serve', ini(`socket = ${socket}`)]).finished();
   expect(second.status).toBe(1);
-  expect(second.stderr).toContain(socket);
+  expect(second.stderr).toContain(`the socket ${socket} is in use by another program`);
 
   await first.kill('SIGKILL');
   expect(existsSync(socket)).toBe(true);
@@ -48,7 +48,7 @@ test('a public TCP address without allow is refused before the server listens', 
   const port = await freePort();
   const refused = await paster(['serve', ini(`host = 0.0.0.0\nport = ${port}`)]).finished();
   expect(refused.status).toBe(2);
-  expect(refused.stderr).toContain('allow');
+  expect(refused.stderr).toContain('(name the web servers with "allow", or listen on 127.0.0.1 or a Unix socket)');
   await serve([ini(`host = 0.0.0.0\nport = ${port}\nallow = 127.0.0.1`)]);
 });
 

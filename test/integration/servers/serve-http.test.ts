@@ -1,7 +1,7 @@
 /** `paster serve` over HTTP: the repository's own etc/develop.ini, and the options of the command line. */
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { connect } from 'node:http2';
+import { connect, constants } from 'node:http2';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -169,7 +169,9 @@ test('TERM sends GOAWAY to an idle HTTP/2 session', async () => {
   const stream = session.request({ ':path': '/query?a=1' });
   const body = Buffer.concat(await stream.toArray()).toString();
   expect(JSON.parse(body)).toMatchObject({ url: '/query?a=1' });
+  const goaway = once(session, 'goaway');
   expect((await program.kill('SIGTERM')).status).toBe(0);
+  expect(await goaway).toContain(constants.NGHTTP2_NO_ERROR);
 });
 
 test('egg:PasteScript#test responds with text, as in PasteScript', async () => {

@@ -72,20 +72,24 @@ describe('requests that begin and stall', () => {
       (req, res) => {
         req.resume().on('end', () => res.end('all'));
       },
-      { headers_timeout: '0.4' },
+      { headers_timeout: '0.6' },
     );
     const head = Buffer.concat([
       begin(1),
       stream(TYPE.params, 1, pairs({ CONTENT_LENGTH: '8' })),
       record(TYPE.params, 1),
     ]);
-    for (const byte of head) client.write(Buffer.of(byte));
+    // A third of the limit for the head; the body, and then the idle connection, exceed it.
+    for (const [index, byte] of head.entries()) {
+      if (index % 10 === 0) await sleep(40);
+      client.write(Buffer.of(byte));
+    }
     for (let i = 0; i < 8; i++) {
-      await sleep(80);
+      await sleep(100);
       client.write(record(TYPE.stdin, 1, 'x'));
     }
     expect((await client.answer(1)).body.toString()).toBe('all');
-    await sleep(500);
+    await sleep(800);
     client.write(request(1, { CONTENT_LENGTH: '0' }));
     expect((await client.answer(1)).body.toString()).toBe('all');
     expect(warnings()).toEqual([]);

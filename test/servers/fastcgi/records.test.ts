@@ -30,6 +30,13 @@ function decode(...pieces: Buffer[]): [number, number, string][] {
   return seen;
 }
 
+interface Made {
+  readonly type: number;
+  readonly id: number;
+  readonly content: Uint8Array;
+  readonly padding: number;
+}
+
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
 describe('pairs (section 3.4)', () => {
@@ -157,28 +164,34 @@ describe('records', () => {
     expect(decoder.idle).toBe(true);
   });
 
+  const aRecord = fc.record({
+    type: fc.integer({ min: 1, max: 255 }),
+    id: fc.integer({ min: 0, max: 65_535 }),
+    content: fc.uint8Array({ maxLength: 40 }),
+    padding: fc.integer({ min: 0, max: 255 }),
+  });
+  const bytesOf = ({ type, id, content, padding }: Made): Buffer =>
+    client.record(type, id, Buffer.from(content), padding);
+
   test('any records are decoded, split anywhere', () => {
-    const aRecord = fc.record({
-      type: fc.integer({ min: 1, max: 255 }),
-      id: fc.integer({ min: 0, max: 65_535 }),
-      content: fc.uint8Array({ maxLength: 40 }),
-      padding: fc.integer({ min: 0, max: 255 }),
-    });
     fc.assert(
       fc.property(fc.array(aRecord, { maxLength: 8 }), fc.array(fc.integer({ min: 0, max: 3000 })), (records, cuts) => {
-        const bytes = Buffer.concat(
-          records.map((each) => client.record(each.type, each.id, Buffer.from(each.content), each.padding)),
-        );
+        const bytes = Buffer.concat(records.map(bytesOf));
         const places = [0, ...cuts.map((cut) => Math.min(cut, bytes.length)).sort((a, b) => a - b), bytes.length];
         const pieces = places.slice(1).map((end, i) => bytes.subarray(places[i], end));
-        expect(decode(...pieces)).toEqual(decode(bytes));
+        expect(decode(...pieces)).toEqual(decode(...records.map(bytesOf)));
+        // Next to each other, records of one stream are joined.
+        const whole = records.flatMap((each) => decode(bytesOf(each)));
+        expect(whole).toEqual(
+          records.map(({ type, id, content }) => [type, id, Buffer.from(content).toString('latin1')]),
+        );
       }),
     );
   });
 
   test('any bytes are decoded or cause a ProtocolError', () => {
     fc.assert(
-      fc.property(fc.array(fc.uint8Array({ maxLength: 50 })), (pieces) => {
+      fc.property(fc.array(fc.oneof(fc.uint8Array({ maxLength: 50 }), aRecord.map(bytesOf))), (pieces) => {
         try {
           decode(...pieces.map((piece) => Buffer.from(piece)));
         } catch (error) {

@@ -92,7 +92,9 @@ test('text after the response goes to standard error, and the connection stays o
   });
   const client = await served.client();
   await client.ask(1);
-  if (late !== undefined) errorStream(late).write('too late for the web server\n');
+  if (late === undefined) return expect.unreachable();
+  errorStream(late).write('too late for the web server\n');
+  expect(process.stderr.write).toHaveBeenCalledWith('too late for the web server\n');
   const answer = await client.ask(1);
   expect([answer.status, answer.stderr.length]).toEqual([200, 0]);
 });
@@ -165,12 +167,15 @@ test.skipIf(requireProgram('nginx') === undefined)(
 
 test('text beyond the limit of a request goes to standard error', async () => {
   const taken: boolean[] = [];
+  const tooMuch = `${'y'.repeat(10_000)}\n`;
   served = await serveFastcgi((req, res) => {
     const report = Reflect.get(req.socket, REPORT);
     for (let i = 0; i < 10; i++) taken.push(report.call(req.socket, 'x'.repeat(10_000)));
+    errorStream(req).write(tooMuch);
     res.end();
   });
   const client = await served.client();
   expect((await client.ask(1)).stderr).toHaveLength(60_000);
   expect(taken).toEqual([true, true, true, true, true, true, false, false, false, false]);
+  expect(process.stderr.write).toHaveBeenCalledWith(tooMuch);
 });

@@ -1,5 +1,4 @@
 /** Certificates of the HTTP server: renewed while it serves, several by host name, and those of clients. */
-import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
@@ -144,7 +143,7 @@ ssl_client_verify = optional`;
     await expect(
       ask(program, { cert: readFileSync(stranger.cert), key: readFileSync(stranger.key) }),
     ).rejects.toThrow();
-    await program.says(/its certificate is refused: UNABLE_TO_VERIFY_LEAF_SIGNATURE|UNABLE_TO_GET_ISSUER_CERT/);
+    await program.says(/its certificate is refused: UNABLE_TO_(?:VERIFY_LEAF_SIGNATURE|GET_ISSUER_CERT)/);
     expect(await ask(program, client)).toMatchObject({ authorized: true, name: 'a client' });
   });
 
@@ -228,6 +227,5 @@ ssl_client_verify = optional`;
     await program.says(/TLS: new certificate of soon\.example\.org from .*used\.pem: it expires in 29 days/);
     expect(await nameFor(program)).toBe('after');
     expect(program.output.match(/stay in use/g)).toHaveLength(1);
-    expect(new X509Certificate(readFileSync(after.cert)).subject).toBe('CN=after');
   });
 });
