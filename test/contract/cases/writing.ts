@@ -146,7 +146,7 @@ export const WRITING_CASES: readonly Case[] = [
     res.end();
   }),
   watched('half of a surrogate pair', (_look, _req, res) => res.end('a\ud83d')),
-  watched('more than the Content-Length', (_look, _req, res) => {
+  watched('as much as the Content-Length', (_look, _req, res) => {
     res.setHeader('Content-Length', 3);
     res.end('abc');
   }),
@@ -194,7 +194,7 @@ export const WRITING_CASES: readonly Case[] = [
     const result = await new Blob(['abc']).stream().pipeTo(Writable.toWeb(res)).catch(codeOf);
     look(result ?? 'done', res.writableEnded);
   }),
-  watched('compose with a duplex', (_look, _req, res) => {
+  watched('pipeline from a duplex', (_look, _req, res) => {
     pipeline(Duplex.from(Readable.from(['x', 'y'])), res, () => {});
   }),
   watched('finished(res)', (look, _req, res) => {

@@ -249,7 +249,7 @@ function required(name: string, found: string | undefined): string | undefined {
   return undefined;
 }
 
-/** Waits until `probe` returns a truthy value. */
+/** Waits until `probe` returns something other than undefined and false. */
 export async function eventually<T>(probe: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
   for (;;) {
     const value = await probe();

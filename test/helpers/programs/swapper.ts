@@ -25,9 +25,9 @@ export const SECRET = 'of root alone\n';
 const PROGRAM = fileURLToPath(new URL('swapper.js', import.meta.url));
 
 export interface Swapped {
-  /** A file of the attacker, in one of the attacker's directories. */
+  /** The attacker's directory, whose entries the attacker keeps replacing. */
   readonly directory: string;
-  /** What the attacker has changed although only root may change it; also after the attacker has ended. */
+  /** What the attacker has changed although only root may change it, and whether the attacker has ended by itself. */
   harm(): string[];
   stop(): Promise<void>;
 }

@@ -176,7 +176,7 @@ const QUESTIONS: readonly (readonly [name: string, path: string, question?: Ques
     '/static/page.html',
     { headers: { 'If-Modified-Since': 'Thu, 01 Jan 1970 00:00:01 GMT' } },
   ],
-  ['a file that does not match If-Match', '/static/page.html', { headers: { 'If-None-Match': '"other"' } }],
+  ['a file whose ETag is not that of If-None-Match', '/static/page.html', { headers: { 'If-None-Match': '"other"' } }],
   ['no such file', '/static/none.html'],
 ];
 

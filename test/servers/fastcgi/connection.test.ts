@@ -336,7 +336,7 @@ describe('multiplexing', () => {
     expect(answers.map((answer) => answer.body.toString())).toEqual(ids.map((id) => `/${id}`));
   });
 
-  test('a request whose response is not read neither stops the others nor fills memory', async () => {
+  test('a request whose body the application does not read neither stops the others nor fills memory', async () => {
     const client = await connectTo(
       (req, res) => {
         if (req.url !== '/slow') res.end('ok');
