@@ -1,5 +1,6 @@
 /** `paster exe`: INI files that are executable. */
-import { chmodSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -81,7 +82,12 @@ withNode22('run by a web server, arguments do not reach the Node of a child eith
   const directory = temporaryDirectory({ 'x.ini': `[exe]\ncommand = check\n${APP}` });
   const code = `data:text/javascript,import('node:fs').then(fs=>fs.writeFileSync('${directory}/taken',''))`;
   writeFileSync(join(directory, 'trap.json'), JSON.stringify({ nodeOptions: { import: [code] } }));
-  const bin = binDirectory(requireTool('node 22') ?? '');
+  const node = requireTool('node 22') ?? '';
+  const bin = binDirectory(node);
+  // Node runs this code if it gets the option itself.
+  execFileSync(node, ['--experimental-config-file=trap.json', '-e', '0'], { cwd: directory, stdio: 'ignore' });
+  expect(existsSync(join(directory, 'taken'))).toBe(true);
+  rmSync(join(directory, 'taken'));
   const args = ['exe', 'x.ini', '--experimental-config-file', 'trap.json'];
   const env = { GATEWAY_INTERFACE: 'CGI/1.1', PATH: `${bin}:${process.env['PATH']}` };
   const { stdout, status } = await new Program(join(bin, 'paster'), args, { cwd: directory, env }).finished();

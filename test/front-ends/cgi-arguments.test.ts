@@ -2,6 +2,7 @@
  * Apache passes a query without "=" as arguments. Node looks for some of its own options in the arguments of a script too,
  * and could be made to run a client's code. No query has such an effect on any version of Node.
  */
+import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { NODES } from '../../scripts/test-tools/tools.ts';
@@ -55,7 +56,7 @@ describe.each(STARTED_BY)('mod_$module', ({ module, versions }) => {
     const node = requireTool(`node ${version}`);
     const onNode = test.skipIf(missing || node === undefined);
 
-    /** The application sends its own response to it. */
+    /** Requests the path: the application responds, and Node has run no code of the client. */
     async function isHarmless(path: string, status = 200, body = ''): Promise<void> {
       const { project } = site;
       rmSync(project.path('node_modules/.bin/node'));
@@ -65,6 +66,18 @@ describe.each(STARTED_BY)('mod_$module', ({ module, versions }) => {
       rmSync(project.path('var/taken'), { force: true });
       expect({ isTaken, status: reply.status }).toEqual({ isTaken: false, status });
     }
+
+    onNode('Node runs the code of these files if it gets the option itself', () => {
+      const { project } = site;
+      const files = { '--env-file': 'var/trap.env', '--experimental-config-file': 'var/trap.json' };
+      for (const [option, file] of Object.entries(files)) {
+        // Node 20 has no configuration file.
+        if (option === '--experimental-config-file' && version === NODES[0]) continue;
+        execFileSync(node ?? '', [`${option}=${project.path(file)}`, '-e', '0'], { stdio: 'ignore' });
+        expect([option, existsSync(project.path('var/taken'))]).toEqual([option, true]);
+        rmSync(project.path('var/taken'));
+      }
+    });
 
     onNode.each(OPTIONS)('%s has no effect', async (option) => {
       const file = site.project.path(option.includes('config') ? 'var/trap.json' : 'var/trap.env');
