@@ -14,7 +14,7 @@ import { whenOver } from '../helpers/programs/lifetime.ts';
 import { eventually, serve } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
 
-async function told(options: HealthOptions, path = '/readyz', method = 'GET'): Promise<[number, unknown]> {
+async function responseOf(options: HealthOptions, path = '/readyz', method = 'GET'): Promise<[number, unknown]> {
   const serving = await httpBackend.start(health(options));
   const { status, body } = await serving.request({ path, method });
   await serving.close();
@@ -23,11 +23,11 @@ async function told(options: HealthOptions, path = '/readyz', method = 'GET'): P
 
 describe('checks', () => {
   test('if there are none, the server is ready and alive', async () => {
-    expect(await told({})).toEqual([200, { status: 'ok' }]);
-    expect(await told({}, '/healthz')).toEqual([200, { status: 'ok' }]);
-    expect(await told({}, '/livez?x')).toEqual([200, { status: 'ok' }]);
-    expect(await told({}, '/readyz', 'HEAD')).toEqual([200, undefined]);
-    expect((await told({}, '/readyz', 'POST'))[0]).toBe(405);
+    expect(await responseOf({})).toEqual([200, { status: 'ok' }]);
+    expect(await responseOf({}, '/healthz')).toEqual([200, { status: 'ok' }]);
+    expect(await responseOf({}, '/livez?x')).toEqual([200, { status: 'ok' }]);
+    expect(await responseOf({}, '/readyz', 'HEAD')).toEqual([200, undefined]);
+    expect((await responseOf({}, '/readyz', 'POST'))[0]).toBe(405);
   });
 
   test('/health responds like /readyz, as a mount and below a mount', async () => {
@@ -56,12 +56,12 @@ describe('checks', () => {
       slow: () => new Promise(() => {}),
     };
     const failing = { throws: 'failing', rejects: 'failing', no: 'failing', slow: 'failing' };
-    expect(await told({ checks, timeout: 0.05 })).toEqual([
+    expect(await responseOf({ checks, timeout: 0.05 })).toEqual([
       503,
       { status: 'failing', checks: { good: 'ok', ...failing } },
     ]);
-    expect(await told({ checks, timeout: 0.05 }, '/healthz')).toEqual([200, { status: 'ok' }]);
-    expect(await told({ checks, timeout: 0.05, showFailures: true })).toMatchObject([
+    expect(await responseOf({ checks, timeout: 0.05 }, '/healthz')).toEqual([200, { status: 'ok' }]);
+    expect(await responseOf({ checks, timeout: 0.05, showFailures: true })).toMatchObject([
       503,
       { checks: { throws: 'failed: password', no: 'returned false', slow: 'has not responded within 0.05 s' } },
     ]);
@@ -83,6 +83,9 @@ test('checks run at most once a second, however many requests there are', async 
   await sleep(50);
   finish();
   expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(Array(10).fill(200));
+  expect(runs).toBe(1);
+  // The result of a run is shared for a second after its end.
+  expect((await serving.request({ path: '/readyz' })).status).toBe(200);
   expect(runs).toBe(1);
   await eventually(() => {
     void serving.request({ path: '/readyz' }).catch(() => {});
@@ -107,7 +110,10 @@ check = call:./app.js:database
 use = npm:paster#http
 port = 0
 `;
-const APP = `export default (req, res) => res.end('app');
+const APP = `export default (req, res) => {
+  if (req.url === '/break') globalThis.queueFails = true;
+  res.end('app');
+};
 export const database = async () => {};
 export const queue = () => globalThis.queueFails !== true;
 export const nothing = 1;
@@ -166,8 +172,15 @@ test('while the server drains, clients on open connections get 503', async () =>
 
 test('each worker reports its own health, and a reloaded worker is ready again', async () => {
   const program = await serve(['x.ini', '-w', '2'], { cwd: project() });
-  for (let i = 0; i < 4; i++) expect((await ask(program.url, '/readyz')).status).toBe(200);
+  const ready = async (): Promise<number> => (await ask(program.url, '/readyz')).status;
+  for (let i = 0; i < 4; i++) expect(await ready()).toBe(200);
+  // One of the two workers is no longer ready; a new connection reaches either.
+  await ask(program.url, '/break');
+  const statuses = new Set<number>();
+  await eventually(async () => statuses.add(await ready()).size === 2);
+  expect([...statuses].sort()).toEqual([200, 503]);
   program.child.kill('SIGHUP');
-  expect((await ask(program.url, '/readyz')).status).toBe(200);
+  await program.says(/^reloaded$/m);
+  for (let i = 0; i < 10; i++) expect(await ready()).toBe(200);
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });

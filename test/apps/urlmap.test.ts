@@ -220,12 +220,13 @@ describe.each([httpBackend, http2Backend, fastcgiBackend])('over $name', (backen
     ]);
   });
 
-  test('bodies are streamed both ways', async () => {
+  test('bodies pass unchanged in both directions', async () => {
     const echo: App = (req, res) => req.pipe(res);
     const serving = await backend.start(await urlMap({ '/a': echo }));
-    const answer = await serving.request({ method: 'POST', path: '/a/b', body: ['one', 'x'.repeat(200_000), 'two'] });
+    const body = ['one', 'x'.repeat(200_000), 'two'];
+    const answer = await serving.request({ method: 'POST', path: '/a/b', body });
     await serving.close();
-    expect(answer.body.length).toBe(200_006);
+    expect(answer.body.toString() === body.join('')).toBe(true);
   });
 });
 

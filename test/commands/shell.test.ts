@@ -36,12 +36,7 @@ typeof app
 config.localConf.greeting +
   config.globalConf.name
 `);
-  expect(stdout).toBe(
-    `undefined\n200\n'application/json'\n'{"a":1}'\n404\n'function'\n'helloworld'\n`.replace(
-      'undefined\n',
-      'undefined\n',
-    ),
-  );
+  expect(stdout).toBe(`undefined\n200\n'application/json'\n'{"a":1}'\n404\n'function'\n'helloworld'\n`);
   expect(stderr).toBe('ready\nclosed\n');
   expect(status).toBe(0);
 });

@@ -17,7 +17,8 @@ import { type Observation, observe } from './observe.ts';
 
 const onNode = new Map<Case, Promise<Observation>>();
 
-function nodes(each: Case): Promise<Observation> {
+/** Each case runs on node:http once. */
+function observedOnNode(each: Case): Promise<Observation> {
   const known = onNode.get(each) ?? observe(httpBackend, each);
   onNode.set(each, known);
   return known;
@@ -41,7 +42,7 @@ describe.each([
   describe.each(groups)('%s', (_what, cases) => {
     test.each(cases.map((each) => [each.name, each] as const))('%s: the same as on node:http', async (_name, each) => {
       const { seen, answer } = await observe(backend, each);
-      const expected = await nodes(each);
+      const expected = await observedOnNode(each);
       // Without keep-alive, a response without a length ends with its connection, so an aborted one looks complete.
       const complete = backend.keepsConnections ? answer.complete : expected.answer.complete;
       expect({ seen, answer: { ...answer, complete } }).toEqual(expected);

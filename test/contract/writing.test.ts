@@ -21,18 +21,16 @@ describeBackends(({ backend, ask, start, log }) => {
         });
       });
       await eventually(() => events.includes('res close') && events.includes('req close'));
-      expect(events.filter((each) => each.startsWith('res') || each === 'written' || each === 'ended')).toEqual(
-        ['res prefinish', 'written', 'ended', 'res finish', 'res close'].sort(
-          (a, b) => order(events, a) - order(events, b),
-        ),
-      );
-      expect(events.indexOf('res prefinish')).toBeLessThan(events.indexOf('res finish'));
-      expect(events.indexOf('written')).toBeLessThan(events.indexOf('res finish'));
-      expect(events.at(events.indexOf('res finish') + 1)).toBeDefined();
-      expect(events.indexOf('res close')).toBeGreaterThan(events.indexOf('res finish'));
-      expect(events).toContain('req end');
-      expect(events).toContain('req close');
-      expect(events).not.toContain('req aborted');
+      const isOfRequest = (event: string) => event.startsWith('req ');
+      expect(events.filter((event) => !isOfRequest(event))).toEqual([
+        'res prefinish',
+        'written',
+        'res finish',
+        'ended',
+        'res close',
+      ]);
+      // Only HTTP/2 closes the request before the response.
+      expect(events.filter(isOfRequest)).toEqual(['req end', 'req close']);
     });
 
     test('closes req and res even if the request is not read', async () => {
@@ -341,7 +339,3 @@ describeBackends(({ backend, ask, start, log }) => {
     });
   });
 });
-
-function order(events: readonly string[], event: string): number {
-  return events.indexOf(event);
-}

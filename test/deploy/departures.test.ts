@@ -135,6 +135,7 @@ describe('sections and URIs', () => {
     const load = (name: string) => loadContext('app', `config:main.ini#${name}`, { relativeTo: directory }, session);
     await load('a0');
     const atFirst = lookedThrough.mock.calls.length;
+    expect(atFirst).toBeGreaterThan(0);
     for (const name of sections.keys()) await load(name.slice('app:'.length));
     expect(lookedThrough.mock.calls.length).toBe(atFirst);
   });

@@ -236,7 +236,7 @@ test('an application that is ready is closed if its server cannot start', async 
   const directory = project('[app:main]\nuse = app');
   const app = await loadApp('config:main.ini', { relativeTo: directory });
   const server = await loadServer('config:main.ini', { relativeTo: directory, overrides: { port: String(port) } });
-  await expect(server.serve(app)).rejects.toThrow();
+  await expect(server.serve(app)).rejects.toThrow('is in use by another program');
   taken.close();
   expect(await stepsOf(directory)).toEqual(life(['app'], [], ['app']));
 });

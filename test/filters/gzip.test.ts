@@ -2,6 +2,7 @@
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import type { App } from '../../src/protocol/types.ts';
+import { eventually } from '../helpers/programs/program.ts';
 import { ask } from '../helpers/requests/ask.ts';
 import { serveThrough } from './serve.ts';
 import { askUpgrade, upgrading } from './servers/upgrade.ts';
@@ -93,16 +94,27 @@ test.each(['text/event-stream', 'text/plain'])('chunks of %s can be read at once
 });
 
 test('a client that leaves aborts only its own request', async () => {
-  const { url } = await serveThrough(['gzip'], (_req, res) => {
+  const closed: unknown[] = [];
+  const { url } = await serveThrough(['gzip'], (req, res) => {
     res.writeHead(200, { 'content-type': 'text/plain' });
     const timer = setInterval(() => res.write(TEXT), 1);
-    res.on('close', () => clearInterval(timer));
+    res.on('close', () => {
+      clearInterval(timer);
+      closed.push(req.url);
+    });
   });
-  const abort = new AbortController();
-  const response = await fetch(url, { headers: { 'accept-encoding': 'gzip' }, signal: abort.signal });
-  await response.body?.getReader().read();
-  abort.abort();
-  expect((await fetch(url, { headers: { 'accept-encoding': 'br' } })).status).toBe(200);
+  const begin = async (path: string, signal: AbortSignal) =>
+    (await fetch(url + path, { headers: { 'accept-encoding': 'gzip' }, signal })).body?.getReader();
+  const [leaving, staying] = [new AbortController(), new AbortController()];
+  const first = await begin('/leaves', leaving.signal);
+  const second = await begin('/stays', staying.signal);
+  await first?.read();
+  await second?.read();
+  leaving.abort();
+  await eventually(() => closed.length > 0);
+  expect((await second?.read())?.value?.length).toBeGreaterThan(0);
+  expect(closed).toEqual(['/leaves']);
+  staying.abort();
 });
 
 test('an upgrade passes unchanged', async () => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { checkFile } from '../../src/deploy/check/check.ts';
 import { configureLogging } from '../../src/deploy/load.ts';
 import { formatError } from '../../src/errors.ts';
+import { hierarchy } from '../../src/logging/python/logger.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
 
 const GOOD = `[loggers]
@@ -22,8 +23,8 @@ keys = f
 format = %(message)s
 `;
 
-/** The findings of `check` for the good file with one line changed: `line:column: ...`. */
-async function saidOf(text: string): Promise<string[]> {
+/** The findings of `check` for a file: `line:column: ...`. */
+async function findingsOf(text: string): Promise<string[]> {
   const directory = temporaryDirectory({ 'x.ini': text });
   const found = await checkFile(join(directory, 'x.ini'), {});
   return found.map(({ severity, error }) => {
@@ -33,7 +34,7 @@ async function saidOf(text: string): Promise<string[]> {
 }
 
 test('a good file has no errors', async () => {
-  expect(await saidOf(GOOD)).toEqual([]);
+  expect(await findingsOf(GOOD)).toEqual([]);
 });
 
 test.each([
@@ -141,19 +142,22 @@ test.each([
   ['[handlers]\nkeys = h\n', '', '1:1: [loggers] there is no section [handlers] (write [handlers] with keys = ...)'],
 ])('%j changed to %j is reported', async (written, instead, expected) => {
   expect(GOOD).toContain(written);
-  expect(await saidOf(GOOD.replace(written, instead))).toContainEqual(expected);
+  expect(await findingsOf(GOOD.replace(written, instead))).toContainEqual(expected);
 });
 
 test('several errors are reported together, and logging does not change', async () => {
   const text = GOOD.replace('StreamHandler', 'Nothing').replace('%(message)s', '%(nothing)s');
   const directory = temporaryDirectory({ 'x.ini': text, 'y.ini': '[app:main]\n' });
+  const { version } = hierarchy();
   await expect(configureLogging(join(directory, 'x.ini'))).rejects.toMatchObject({ errors: [{}, {}] });
   await expect(configureLogging(join(directory, 'y.ini'))).rejects.toThrow('there is no section [loggers]');
+  // Every change of a logger increases it.
+  expect(hierarchy().version).toBe(version);
 });
 
 test('a missing directory is reported at the name of the file', async () => {
   const text = GOOD.replace('StreamHandler', 'FileHandler').replace('(sys.stderr,)', '("gone/x.log",)');
-  expect(await saidOf(text)).toEqual([
+  expect(await findingsOf(text)).toEqual([
     expect.stringMatching(/^warning 10:9: \[handler_h\] there is no directory \S+\/gone/),
   ]);
   const directory = temporaryDirectory({ 'x.ini': text });

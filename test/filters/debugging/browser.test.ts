@@ -182,7 +182,9 @@ max_age = 600`;
   test.each(['origins = example.com', 'origins = https://example.com/path', 'origins = *\ncredentials = true', ''])(
     '%j is an error',
     async (settings) => {
-      await expect(serveThrough([`cors\n${settings}`], mirror)).rejects.toThrow();
+      await expect(serveThrough([`cors\n${settings}`], mirror)).rejects.toMatchObject({
+        code: expect.stringMatching(/^PASTER_(?:SETTING|CORS)$/),
+      });
     },
   );
 });
