@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { COMMANDS } from '../../src/commands/command-line/command-table.ts';
 import { parseIni } from '../../src/config/ini/ini.ts';
+import { checkSection } from '../../src/deploy/background/loaded-process.ts';
 import { checkFile } from '../../src/deploy/check/check.ts';
 import { factoryContext, loadTarget } from '../../src/deploy/compose.ts';
 import { checkConnect } from '../../src/deploy/connect/options.ts';
@@ -82,6 +83,13 @@ const MODULE = 'export const makeApp = () => () => {};\nexport const makeLimit =
 process.env['SESSION_SECRET'] = 'x'.repeat(32);
 process.env['OLD_SESSION_SECRET'] = 'y'.repeat(32);
 
+/** The kinds of part that sections with these prefixes are. */
+const KINDS = new Map<string, 'app' | 'filter'>([
+  ['app', 'app'],
+  ['composite', 'app'],
+  ['filter', 'filter'],
+]);
+
 describe('INI examples', () => {
   test.each(INI_FILES)('$page: $text', async ({ page, text }) => {
     const directory = temporaryDirectory({ 'etc/x.ini': text, 'app.js': MODULE, ...modulesOf(page) });
@@ -97,8 +105,12 @@ describe('INI examples', () => {
       // Throws for an unknown setting, a value of the wrong type, and an address that is refused.
       if (prefix === 'server') await loadServer(`config:etc/x.ini#${name}`, options);
       if (page === 'docs/applications.md') await loadApp(`config:etc/x.ini#${name}`, options);
-      if (prefix !== 'app' && prefix !== 'filter') continue;
-      const context = await loadContext(prefix, `config:etc/x.ini#${name}`, options);
+      if (prefix === 'process' || prefix === 'task') {
+        await checkSection(await loadContext(prefix, `config:etc/x.ini#${name}`, options), { imports: false });
+      }
+      const kind = KINDS.get(prefix);
+      if (kind === undefined) continue;
+      const context = await loadContext(kind, `config:etc/x.ini#${name}`, options);
       const inner = context.form === 'filter-with' ? context.next : context;
       const factory = factoryContext(inner);
       const made = await loadTarget(factory);
@@ -192,7 +204,7 @@ test.each(PAGES.filter((page) => !RUN_ELSEWHERE.has(page)))(
 describe('command lines', () => {
   test.each(COMMAND_LINES)('$page: $text', async ({ text }) => {
     const [, name = '', ...words] = text.replace(/^npx /, '').split(/\s+/);
-    if (name === 'help') return;
+    if (name === 'help') return expect([...COMMANDS.keys(), undefined]).toContain(words[0]);
     const entry = COMMANDS.get(name);
     expect(entry, `a command "${name}"`).toBeDefined();
     const command = await entry?.load();
