@@ -59,6 +59,7 @@ test('one process opens the port, and only on 127.0.0.1', async () => {
   const program = await serve(['x.ini', `--inspect=${port}`], { cwd: temporaryDirectory(FILES) });
   expect(program.output).toContain(`process ${program.pid} can be debugged on 127.0.0.1:${port}: chrome://inspect`);
   expect(await evaluated(port, 'process.pid')).toBe(program.pid);
+  await expect(fetch(`http://127.0.0.2:${port}/json/list`)).rejects.toThrow();
   expect((await program.kill('SIGTERM')).status).toBe(0);
 });
 

@@ -1,5 +1,5 @@
 /** `--dotenv`: variables from a file, in every command, in workers, and again at each reload. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -129,18 +129,19 @@ describe('an error in the file is reported', () => {
     writeFileSync(join(cwd, 'etc/exe.ini'), '[exe]\nenv_file = .env\n');
     expect((await paster(['exe', 'etc/exe.ini'], { cwd }).finished()).stderr).toContain('use -e or --dotenv');
   });
+});
 
-  test('NODE_OPTIONS in the file does not apply to paster and its children', async () => {
-    const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
-    chmodSync(join(cwd, 'etc/.env'), 0o640);
-    const { stdout } = await paster(['check', 'etc/x.ini', '-e', 'etc/.env'], { cwd }).finished();
-    expect(stdout).toBe('etc/x.ini: ok\n');
-  });
+test('NODE_OPTIONS in the file does not apply to paster and its children', async () => {
+  const cwd = project('NODE_OPTIONS="--import=data:text/javascript,console.log(7)"\nWORD=1\n');
+  chmodSync(join(cwd, 'etc/.env'), 0o640);
+  const { stdout } = await paster(['check', 'etc/x.ini', '-e', 'etc/.env'], { cwd }).finished();
+  expect(stdout).toBe('etc/x.ini: ok\n');
+});
 
-  test('without the option no command reads the file', async () => {
-    const { status, stderr } = await paster(['serve', 'x.ini'], { cwd: join(project('WORD=1\n'), 'etc') }).finished();
-    expect([status, stderr]).toEqual([2, expect.stringMatching(/the environment variable WORD is not set/)]);
-  });
+test.each(['serve', 'check', 'request'])('without the option %s does not read the file', async (command) => {
+  const args = [command, 'x.ini', ...(command === 'request' ? ['/'] : [])];
+  const { status, stdout, stderr } = await paster(args, { cwd: join(project('WORD=1\n'), 'etc') }).finished();
+  expect([status, stdout + stderr]).toEqual([2, expect.stringMatching(/the environment variable WORD is not set/)]);
 });
 
 describe('serve', () => {
@@ -217,7 +218,6 @@ describe('serve', () => {
 
 test('check warns of a file that all users can read', async () => {
   const cwd = project('WORD=1\n');
-  mkdirSync(join(cwd, 'x'));
   for (const [mode, said] of [
     [0o644, /^etc\/\.env:1:1: warning: every user of this machine may read it: chmod 640 /],
     [0o666, /^etc\/\.env:1:1: warning: every user of this machine may read and change it: chmod 660 /],

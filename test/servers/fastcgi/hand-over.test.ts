@@ -128,9 +128,7 @@ test('a connection stays until the web server has read the response', async () =
   await ask(client, '/a');
   client.socket.pause();
   const size = 4 * 1024 * 1024;
-  client.write(
-    request(1, { REQUEST_URI: `/held${'x'.repeat(10)}`, REQUEST_METHOD: 'POST' }, { body: 'y'.repeat(size) }),
-  );
+  client.write(request(1, { REQUEST_URI: '/held', REQUEST_METHOD: 'POST' }, { body: 'y'.repeat(size) }));
   await untilHeld(1);
   const stopped = stopFirst();
   held[0]?.();

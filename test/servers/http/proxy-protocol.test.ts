@@ -228,7 +228,9 @@ describe('a server with workers', () => {
 
 test('closes the connection of a load balancer whose header does not end within headers_timeout', async () => {
   const program = await served('proxy_protocol = 127.0.0.1\nheaders_timeout = 1');
+  const start = performance.now();
   expect(await reply(program, 'PROXY TC')).toBe('');
+  expect(performance.now() - start).toBeGreaterThan(900);
 });
 
 test.skipIf(requireProgram('openssl') === undefined)(
