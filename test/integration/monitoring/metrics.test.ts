@@ -150,7 +150,7 @@ describe('metrics', () => {
     expect(page.body.toString()).toMatch(/127\.0\.0\.1 expires in (?:29|30) days, on /);
   });
 
-  test('only the clients in allow may read the metrics', async () => {
+  test('the metrics are only for the clients in allow, and the status page only for GET', async () => {
     const { url } = await start(HTTP, { metrics: 'allow = 10.0.0.0/8' });
     expect((await ask(url, '/metrics')).status).toBe(403);
     expect((await ask(url, '/status', { method: 'POST' })).status).toBe(405);

@@ -78,7 +78,7 @@ describe('status', () => {
       expect(samples.get('paster_received_bytes_total')).toBeGreaterThan(500);
       // nginx reports where its client is, which decides; here it is the loopback.
       expect((await ask(url, '/status')).status).toBe(200);
-      const elsewhere = await startNginxFor(binary, socket, protocol);
+      const elsewhere = await startNginxForRemoteClient(binary, socket, protocol);
       expect((await ask(elsewhere, '/status')).status).toBe(403);
     },
   );
@@ -157,8 +157,8 @@ describe('status', () => {
   });
 });
 
-/** Starts nginx that reports every client as being elsewhere. */
-async function startNginxFor(binary: string, socket: string, protocol: string): Promise<string> {
+/** Starts an nginx that reports the same remote address for every client. */
+async function startNginxForRemoteClient(binary: string, socket: string, protocol: string): Promise<string> {
   const { url } = await runNginx(
     binary,
     `server {

@@ -1,8 +1,8 @@
 /** A package that another package imports when the application calls it: the imports of that package are imported ahead too. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { temporaryDirectory } from '../../helpers/directory.ts';
+import { temporaryDirectory, writeFiles } from '../../helpers/directory.ts';
 import { eventually, type Program, serve } from '../../helpers/programs/program.ts';
 import { coldResponse } from './cold-response.ts';
 
@@ -53,20 +53,13 @@ export default async (req, res) => (await makeApp())(req, res);
 `;
 }
 
-function write(directory: string, files: Files): void {
-  for (const [name, text] of Object.entries(files)) {
-    mkdirSync(dirname(join(directory, name)), { recursive: true });
-    writeFileSync(join(directory, name), text);
-  }
-}
-
 function project(packages: Files, type: string): string {
   const directory = temporaryDirectory({ 'package.json': '{"type": "module"}', 'develop.ini': INI });
   const files: Files = { 'log/index.js': 'exports.log = [];\n', ...packages };
   for (const [path, text] of Object.entries(files)) {
     const name = dirname(path);
     const manifest = JSON.stringify({ name, type: name === 'log' ? 'commonjs' : type, exports: './index.js' });
-    write(join(directory, 'node_modules'), { [path]: text, [`${name}/package.json`]: manifest });
+    writeFiles(join(directory, 'node_modules'), { [path]: text, [`${name}/package.json`]: manifest });
   }
   return directory;
 }
@@ -90,7 +83,7 @@ async function save(program: Program & { url: string }, directory: string, text:
 
 async function started(packages: Files, type: string, text: string, ini = INI) {
   const directory = project(packages, type);
-  write(directory, { 'app.js': text, 'develop.ini': ini });
+  writeFiles(directory, { 'app.js': text, 'develop.ini': ini });
   return { directory, program: await serve(['develop.ini', '--reload', '-v'], { cwd: directory }) };
 }
 
@@ -138,7 +131,7 @@ describe.each(KINDS)('%s', (_what, packages, type) => {
     const usual = (version: number) => app(version, 'await calls.call()', usualImport);
     let version = 0;
     const { directory, program } = await started(packages, type, usual(version));
-    write(directory, { 'own.js': usualImport, 'bare.js': '' });
+    writeFiles(directory, { 'own.js': usualImport, 'bare.js': '' });
     for (const [how, call, own] of others) {
       for (const text of [app(++version, call, own), usual(++version)]) {
         await spareWorker(program);

@@ -143,6 +143,7 @@ test('a worker with a request in flight keeps running', async () => {
     const { first, rest } = await askForStart(program.url, '/held');
     held.set(first, rest);
   }
+  // Longer than idle_timeout, after which a worker without a request would end.
   await sleep(3000);
   expect(counts()).toEqual([2]);
   writeFileSync(join(directory, 'go'), '');
@@ -162,6 +163,7 @@ test('a worker with a WebSocket keeps running', async () => {
   onTestFinished(() => {
     for (const socket of sockets) socket.terminate();
   });
+  // Longer than idle_timeout, after which a worker without a WebSocket would end.
   await sleep(3000);
   expect(counts()).toEqual([2]);
   expect(sockets.every(({ readyState }) => readyState === WebSocket.OPEN)).toBe(true);
@@ -180,6 +182,7 @@ test('HUP applies a new range, or a fixed number', async () => {
   };
   await change('3-4', 1);
   await program.says(/^3 workers: reloaded$/m);
+  // Longer than idle_timeout: the lower bound keeps all three workers.
   await sleep(1500);
   expect(counts()).toEqual([2]);
   await change('2', 2);
