@@ -39,9 +39,26 @@ case "$1 $2" in
 esac
 `;
 
+/**
+ * Gives the machine a root directory of its own, with the directories of this one in it. Without root, the owner of this one is
+ * unknown in the namespace, so paster would refuse to make a socket below it.
+ */
+const OWN_ROOT = (root: string) => `mkdir '${root}'
+mount -t tmpfs -o mode=755 none '${root}'
+cd '${root}'
+for each in /*; do
+  if [ -L "$each" ]; then cp -P "$each" .
+  elif [ -d "$each" ]; then mkdir ".$each" && mount --rbind "$each" ".$each"
+  fi
+done
+PATH="$PATH:/usr/sbin:/sbin" pivot_root . .
+umount -l .
+cd /
+`;
+
 function setUp(home: string): string {
   return `set -e
-mkdir '${home}/etc'
+${isRoot ? '' : OWN_ROOT(`${home}/root`)}mkdir '${home}/etc'
 mount -t tmpfs -o mode=755 none '${home}/etc'
 mkdir -m 755 '${home}/etc/new' '${home}/etc/work'
 if ! mount -t overlay -o 'lowerdir=/etc,upperdir=${home}/etc/new,workdir=${home}/etc/work' none /etc 2>/dev/null; then
