@@ -37,8 +37,8 @@ export function parseUri(text: string): Uri | undefined {
 }
 
 /**
- * A URI whose path is that of a file, which may contain `#`: what is before the last `#` that leaves the name of an existing
- * file.
+ * Splits a URI again if the name of its file contains `#`: the path is then the longest text, up to a `#` or to the end, that
+ * names an existing file.
  *
  * @param fileOf the file, as an absolute path, that a path of this scheme means
  */

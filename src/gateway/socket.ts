@@ -297,9 +297,9 @@ export class GatewaySocket extends SocketFacade {
     // After a complete response there is nothing left to break: the connection belongs to the web server.
     if (this.destroyed) return this;
     this.errored = error ?? null;
-    const isAnswered = !this.writable;
+    const isComplete = !this.writable;
     this.#tearDown();
-    if (!isAnswered) this.#carrier.abort();
+    if (!isComplete) this.#carrier.abort();
     if (error) process.nextTick(failLater, this, error);
     // After the events of the destroyed request and of failed writes, like the 'close' of a real socket.
     setImmediate(closeLater, this);

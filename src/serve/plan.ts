@@ -26,7 +26,7 @@ import type { LogLevel } from '../log.ts';
 import type { TcpAddress } from '../net/address.ts';
 import { escapeGlob } from '../process/reload/glob.ts';
 import type { App, Settings } from '../protocol/types.ts';
-import { type Development, isDeveloped, newDevelopment } from './development/is-developed.ts';
+import { type Development, hasDeveloperTools, newDevelopment } from './development/development.ts';
 
 export interface ServePlan {
   readonly appUri: string;
@@ -237,7 +237,7 @@ export async function loadPlannedApp(
   onPage?: () => void,
 ): Promise<App> {
   const app = await createSectionApp(context);
-  if (!isDeveloped(context.globalConf, reload)) return app;
+  if (!hasDeveloperTools(context.globalConf, reload)) return app;
   const [{ withDeveloperTools, withErrorPage }, { withFirstPage }] = await loadDevelopment();
   const shown = withFirstPage(await withErrorPage(app, context), context);
   return withDeveloperTools(shown, development ?? newDevelopment(), onPage);

@@ -22,7 +22,7 @@ import { Supervisor } from '../process/supervisor/supervisor.ts';
 import { enterDirectory, workingDirectory } from '../working-directory.ts';
 import { listenerUrl, openBrowser, servedName } from './announce.ts';
 import { deathDetails } from './death-details.ts';
-import { type Development, newDevelopment, nextVersion } from './development/is-developed.ts';
+import { type Development, newDevelopment, nextVersion } from './development/development.ts';
 import { loadPlannedServers, type ServePlan, type StickyPlan, servedContexts, type WorkerPlan } from './plan.ts';
 import { BackgroundProcesses } from './processes/background-processes.ts';
 import { startEnvironment } from './processes/start-environment.ts';

@@ -26,7 +26,7 @@ import type { LauncherPipe } from '../process/upgrade/launcher.ts';
 import type { Predecessor } from '../process/upgrade/predecessor.ts';
 import { workingDirectory } from '../working-directory.ts';
 import { announcement, listenerUrl } from './announce.ts';
-import { hidesErrors } from './development/is-developed.ts';
+import { hidesErrors } from './development/development.ts';
 import { type ConfiguredLogging, type RedirectedLogger, redirectedLogger, setUpLogging } from './logging.ts';
 import type { Ownership, ServePlan } from './plan.ts';
 import type { ServedParts } from './processes/served-parts.ts';

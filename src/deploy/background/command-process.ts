@@ -57,7 +57,7 @@ const { command, stop_signal } = commandProcessSettings.declarations;
 
 const commandTaskSettings = defineSettings({ command, stop_signal }, { meaning: 'any program' });
 
-/** The same in a task: a command that is expected to end has started at once. */
+/** The same in a task. Its command is expected to end, so it counts as started at once. */
 export function commandTask(globalConf: Settings, settings: SettingsOf<typeof commandTaskSettings>): OwnProcess {
   return commandProcess(globalConf, { ...settings, start_seconds: 0 });
 }
@@ -140,7 +140,7 @@ class CommandProcess implements OwnProcess {
     const { command, stop_signal: stop } = this.#settings;
     const [program = '', ...args] = command;
     const logger = consoleLogger();
-    // Through this process, except at a terminal: it opens log files again, and others follow what it prints.
+    // Output goes through this process, which opens log files again and lets `paster control` follow it; a terminal is inherited.
     const output = logger || !process.stdout.isTTY ? 'pipe' : 'inherit';
     // A group of its own: the terminal's signals are for the supervisor, and children that the program starts end with it.
     const child = spawn(program, args, { stdio: ['ignore', output, output], detached: true });

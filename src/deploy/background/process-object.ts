@@ -9,7 +9,7 @@ export interface BackgroundObject {
   stop?(): unknown;
 }
 
-/** What paster's own processes can do besides. */
+/** A process that paster makes itself, with what only these can do. */
 export interface OwnProcess extends BackgroundObject {
   /** Resolves when it has started; rejects if it has not. */
   readonly started: Promise<void>;

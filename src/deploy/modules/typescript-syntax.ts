@@ -1,4 +1,4 @@
-/** TypeScript that Node does not load by itself: it removes types, and compiles nothing. */
+/** TypeScript that Node cannot run: Node removes types, and compiles nothing. */
 import { readFile } from 'node:fs/promises';
 import { errorCode, errorMessage, type Location } from '../../errors.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What a project's package.json says about how to run it, and where its workspaces are. A file that is missing or not JSON says
- * nothing.
+ * What a project's package.json says about how to run it, and where its workspaces are. A file that is missing or not JSON counts
+ * as empty.
  */
 import { type Dirent, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';

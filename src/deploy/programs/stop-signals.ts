@@ -7,13 +7,13 @@ import { constants } from 'node:os';
 
 type Handler = (signal: string, number: number) => unknown;
 
-/** In the order in which a program that handles several would meet them: `TERM` from a service manager, `INT` from a terminal. */
+/** If a program handles several, the first one is used: `TERM` comes from a service manager, `INT` from a terminal. */
 export const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 const ADDING = ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const;
 const REMOVING = ['off', 'removeListener'] as const;
 
-/** What a program may still do after its handlers have returned, if it never says that it has finished. */
+/** How long a program may go on after its handlers have returned, if it does not call `process.exit`. */
 const MAX_END_MS = 2000;
 const LOOK_MS = 20;
 
@@ -59,7 +59,7 @@ export class StopSignals {
     return this.#signals.some((signal) => signal === event);
   }
 
-  /** What the program asks about its handlers, and their removal: paster's own handlers are none of its business. */
+  /** Replaces the methods that list and remove handlers, so that the program finds its own and not those of paster. */
   #hideOthers(): void {
     const { listeners, rawListeners, listenerCount, removeAllListeners } = process;
     const own = (event: unknown): Handler[] | undefined =>
@@ -92,7 +92,7 @@ export class StopSignals {
   }
 
   /**
-   * Does the same, and waits until the program has finished.
+   * Calls the handlers as `begin` does, and waits until the program has finished.
    * @param finished resolves then. Default: when it shows no more activity, after two seconds at most
    */
   async end(finished?: Promise<void>): Promise<void> {

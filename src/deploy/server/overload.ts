@@ -136,9 +136,9 @@ class Overload {
 const HEALTH_PATH = /\/(?:healthz|livez|readyz|health)\/*$/;
 
 /**
- * Whether the event loop is late at this moment. Of the requests that come in one turn of the loop, the first ones are accepted, and
- * those that have waited for these too long are not. The timer that the meter has anyway shows what else delays them: it should
- * have fired before. A timer for this alone would take 1 % of a processor from an idle worker.
+ * Whether the event loop is late at this moment. The requests that come in one turn of the loop are handled one after the other:
+ * once the turn has taken longer than the limit, the rest of them are refused. If something else blocks the loop, the timer of
+ * the meter is overdue. A timer for this alone would take 1 % of a processor from an idle worker.
  */
 class LateLoop {
   readonly #limit: number;

@@ -2,9 +2,9 @@
  * Open connections that move from one process to another: a worker that ends gives them to the supervisor, which gives each
  * to another worker. Nothing reads from them on the way, so what the client sends waits in the kernel for the new owner.
  *
- * Node's own way, `process.send(message, socket)`, makes a socket of the handle at every stop: it begins to read at once, and
- * its server waits for connections that it no longer holds. So the handle itself is sent. If
- * this Node has no such handles, the connection closes.
+ * Node's own way, `process.send(message, socket)`, makes a socket of the handle in every process: the socket begins to read at
+ * once, and the server that sent it waits for connections that it no longer holds. So the handle itself is sent. If this Node has
+ * no such handles, the connection closes.
  */
 import type { SendHandle } from 'node:child_process';
 import type { Socket } from 'node:net';

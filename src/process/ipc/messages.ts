@@ -149,7 +149,7 @@ export type FromWorker =
   | { readonly paster: 'conflict'; readonly conflict: Conflict }
   /** A module that the configuration names, and all that it imports, has been evaluated. */
   | { readonly paster: 'evaluated' }
-  /** Has loaded the application, and may not be what serves it. */
+  /** Has loaded the application, and asks whether it may serve it: the packages that it has imported ahead may not fit. */
   | { readonly paster: 'opening' }
   /** Accepts connections. */
   | { readonly paster: 'ready' }

@@ -23,7 +23,10 @@ import {
 import type { Conflict, SideEffect } from './preloader.ts';
 
 export interface PreloadSettings extends LeftOutSettings {
-  /** What packages see of the configuration, such as variables. A spare worker that has imported some with another one is not used. */
+  /**
+   * What packages see of the configuration, such as variables. A spare worker that has imported packages with another environment is
+   * not used.
+   */
   readonly environment: unknown;
 }
 
@@ -43,7 +46,7 @@ export interface Prepared {
   current: number;
   /** The last unit that `rejectionByFiles` has checked. */
   checked: number;
-  /** Which packages the application evaluates is only known when it has loaded. */
+  /** It is not known which packages the application evaluates until it has loaded. */
   isConditional: boolean;
   /** It has imported all. */
   isComplete: boolean;
@@ -51,7 +54,7 @@ export interface Prepared {
   mustBeRejected: boolean;
   /** No file of the configuration has changed since. */
   isConfigurationSame: boolean;
-  /** Directories of packages that it has loaded, without those of late imports. */
+  /** Directories of packages that it has loaded, without those of deferred imports. */
   readonly directories: Set<string>;
 }
 
@@ -185,7 +188,7 @@ export class PreloadPlan {
   }
 
   /**
-   * As `rejectionByFiles`, when the worker has loaded the application. After a change of the configuration that may be another one.
+   * As `rejectionByFiles`, when the worker has loaded the application. A change of the configuration may have led to another one.
    * @param reports the modules that it has loaded
    */
   rejectionByReports(prepared: Prepared, reports: WorkerModules): string | undefined {

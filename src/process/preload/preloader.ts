@@ -58,8 +58,8 @@ const NOT_READ: ReadonlySet<string> = new Set(['BigInt.prototype.toJSON']);
 const WAITS = 'waits for something when it is imported';
 
 export class Preloader {
-  /** A package that must not be imported ahead, if the supervisor may have decided to use this worker before it knew. */
-  late: Conflict | undefined;
+  /** Set if an import has shown too late that this worker must not be used: the supervisor may have decided to use it already. */
+  lateConflict: Conflict | undefined;
   /** The first package that has set an environment variable. A configuration that is read after it may refer to that. */
   variableSetter: Conflict | undefined;
   /** What packages have printed. */
@@ -78,9 +78,9 @@ export class Preloader {
   #current: string | undefined;
   #after: GlobalState | undefined;
   /** Whether packages were imported that come after code of the application. */
-  #hasLater = false;
+  #followsCode = false;
   /** Whether packages were imported that come after functions of the application were called. */
-  #hasLate = false;
+  #followsCalls = false;
   /** Whether a module that the configuration names has been evaluated. */
   #isEvaluated = false;
   #conflict: Conflict | undefined;
@@ -108,7 +108,7 @@ export class Preloader {
       if (await Promise.race([ended, limit])) return;
     }
     // It may wait for what the application does, and so for ever.
-    if (this.#current !== undefined) this.late = { kind: 'package', name: this.#current, reason: WAITS };
+    if (this.#current !== undefined) this.lateConflict = { kind: 'package', name: this.#current, reason: WAITS };
   }
 
   /**
@@ -116,8 +116,8 @@ export class Preloader {
    * ends.
    */
   conflict(): Conflict | undefined {
-    if (!this.#after || !this.#hasLater) return undefined;
-    if (!this.#isEvaluated || this.#hasLate) this.#conflict ??= this.#conflictSince(this.#after);
+    if (!this.#after || !this.#followsCode) return undefined;
+    if (!this.#isEvaluated || this.#followsCalls) this.#conflict ??= this.#conflictSince(this.#after);
     this.#environment.stop();
     this.#names.stop();
     this.#hooks.stop();
@@ -130,7 +130,7 @@ export class Preloader {
    * change then comes after the packages in a cold start, too.
    */
   evaluated(): void {
-    if (!this.#after || !this.#hasLater || this.#hasLate) return;
+    if (!this.#after || !this.#followsCode || this.#followsCalls) return;
     this.#isEvaluated = true;
     this.#conflict ??= this.#conflictSince(this.#after);
   }
@@ -175,12 +175,12 @@ export class Preloader {
           this.#options.onImported(index, []);
           continue;
         }
-        if (!unit.isFirst && !this.#hasLater) {
-          this.#hasLater = true;
+        if (!unit.isFirst && !this.#followsCode) {
+          this.#followsCode = true;
           this.#environment.start();
           this.#names.start();
         }
-        this.#hasLate ||= unit.isLate;
+        this.#followsCalls ||= unit.isLate;
         const after = await this.#importOne(index, unit, importUnit, before);
         // Other modules may depend on what this one still waits for.
         if (!after) break;
@@ -197,7 +197,7 @@ export class Preloader {
 
   /** Until `conflict` is asked. */
   #observeApplication(): void {
-    if (!this.#hasLater) {
+    if (!this.#followsCode) {
       this.#hooks.stop();
       return;
     }
@@ -224,7 +224,7 @@ export class Preloader {
     try {
       if (await this.#isWaiting(importUnit(unit))) {
         add(WAITS);
-        this.late = { kind: 'package', name: unit.file, reason: WAITS };
+        this.lateConflict = { kind: 'package', name: unit.file, reason: WAITS };
         this.#options.onImported(this.#options.units.length - 1, effects);
         return undefined;
       }
@@ -264,7 +264,7 @@ export class Preloader {
     const read = isFirst ? undefined : this.#options.writtenVariables.find((name) => recent.has(name));
     if (read !== undefined) add(`reads ${read}, which the application sets`);
     const [effect] = effects.filter(({ isTolerable }) => !isTolerable);
-    if (this.#stopped && effect) this.late = { kind: 'package', name: unit.file, reason: effect.reason };
+    if (this.#stopped && effect) this.lateConflict = { kind: 'package', name: unit.file, reason: effect.reason };
     this.#options.onImported(index, effects);
     return after;
   }

@@ -1,6 +1,6 @@
 /**
- * Reads the lines that are typed at this process's terminal, without the risks of reading it: a shell does it that ignores TTIN,
- * so nothing stops in the background, and no signal is sent (TTIN would add a worker). The terminal stays as it is: Ctrl-C,
+ * Reads the lines that are typed at this process's terminal. A shell that ignores TTIN does it, so that nothing stops in the
+ * background, and this process gets no TTIN, which would add a worker. The terminal stays as it is: Ctrl-C,
  * Ctrl-Z and Ctrl-\ are signals, and there is nothing to restore, however the process ends. Single keys would need another
  * mode, which each Node process that ends would undo.
  */

@@ -199,9 +199,9 @@ export class Spares<Boot> {
     const prepared = this.#prepared.get(worker);
     if (!prepared || prepared.mustBeRejected) return;
     const loads = modules.flatMap((module) => loadedModule(module, 'import') ?? []);
-    const isLate = prepared.units[prepared.current]?.deferredBy !== undefined;
+    const isDeferred = prepared.units[prepared.current]?.deferredBy !== undefined;
     for (const { file } of loads)
-      if (isPackageFile(file) && !isLate) prepared.directories.add(packageOf(file).directory);
+      if (isPackageFile(file) && !isDeferred) prepared.directories.add(packageOf(file).directory);
     const isImporter = (file: string) => prepared.units.some(({ deferredBy }) => deferredBy === file);
     // The application would not load it again.
     const unexpected = loads.find(({ file }) => (isPackageFile(file) ? isImporter(file) : !isOwnFile(file)));

@@ -29,8 +29,8 @@ interface StallLimits {
 const PART = 0.8;
 
 /**
- * When the main thread has been blocked for nearly that long, writes the requests in flight and the main thread's stack to standard
- * error. A main thread that waits for the system (execSync) cannot be paused; then a line says so. Never resolves.
+ * When the main thread has been blocked for nearly `limit` milliseconds, writes the requests in flight and the main thread's stack
+ * to standard error. A main thread that waits for the system (execSync) cannot be paused; then a line says so. Never resolves.
  */
 async function watchForStalls({ buffer, limit }: StallLimits): Promise<never> {
   const pause = Math.min(1000, limit / 20);

@@ -106,7 +106,7 @@ async function work<Boot>(
   channel.send({ paster: 'loaded' });
   const { order, preloader } = await waitAsSpare(channel, spare, number);
   if (order.paster !== 'boot') return order.paster === 'orphaned' ? WORKER_ORPHANED : WORKER_DONE;
-  const conflict = preloader?.late ?? (order.isConfigurationSame ? undefined : preloader?.variableSetter);
+  const conflict = preloader?.lateConflict ?? (order.isConfigurationSame ? undefined : preloader?.variableSetter);
   if (conflict) {
     await channel.send({ paster: 'conflict', conflict });
     return WORKER_BOOT_FAILED;

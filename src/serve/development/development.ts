@@ -1,4 +1,4 @@
-/** Whether a server is for development, and what its processes need for that. Loaded in production too. */
+/** What the processes of a server in development share, and what its clients see. Loaded in production too. */
 import { debugFlags } from '../../config/debug.ts';
 import type { Settings } from '../../protocol/types.ts';
 
@@ -10,8 +10,11 @@ export interface Development {
   readonly version?: string | undefined;
 }
 
-/** `debug` decides, and without it `--reload`. @throws ConfigError for a value that is neither true nor false. */
-export function isDeveloped(globalConf: Settings, isReloading: boolean): boolean {
+/**
+ * Whether the application gets the error page and what else developers see in the browser: `debug` decides, and without it
+ * `--reload`. @throws ConfigError for a value that is neither true nor false.
+ */
+export function hasDeveloperTools(globalConf: Settings, isReloading: boolean): boolean {
   return globalConf['debug'] === undefined ? isReloading : debugFlags(globalConf).debug;
 }
 

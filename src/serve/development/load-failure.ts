@@ -6,7 +6,7 @@ import { ERROR_ID_HEADER, errorPage } from '../../http/error-page/error-page.ts'
 import { respondWithError, sendPlainText } from '../../http/error-response.ts';
 import type { App, Settings } from '../../protocol/types.ts';
 import type { WorkerPlan } from '../plan.ts';
-import { type Development, hidesErrors, newDevelopment } from './is-developed.ts';
+import { type Development, hidesErrors, newDevelopment } from './development.ts';
 import { withDeveloperTools } from './wrap-application.ts';
 
 const TITLE = 'The application does not load';

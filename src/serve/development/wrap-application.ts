@@ -13,7 +13,7 @@ import { notFound } from '../../protocol/default-handlers.ts';
 import { withLifecycle } from '../../protocol/filter.ts';
 import type { App } from '../../protocol/types.ts';
 import { BrowserReload } from './browser-reload.ts';
-import { type Development, hidesErrors } from './is-developed.ts';
+import { type Development, hidesErrors } from './development.ts';
 import { EditorOpener } from './open-editor.ts';
 
 /** Puts the error page around an application, unless a filter around it responds to errors already. */

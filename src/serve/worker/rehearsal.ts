@@ -13,7 +13,7 @@ import { LoadSession } from '../../deploy/session.ts';
 import { silentLogger } from '../../log.ts';
 import { openListener } from '../../net/listener.ts';
 import type { Running } from '../../protocol/types.ts';
-import { newDevelopment, nextVersion } from '../development/is-developed.ts';
+import { newDevelopment, nextVersion } from '../development/development.ts';
 import {
   loadPlannedApp,
   loadPlannedServers,

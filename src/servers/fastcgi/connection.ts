@@ -53,8 +53,8 @@ const REFUSE_MS = 2000;
 const MAX_INFLIGHT = 4096;
 
 /**
- * The requests over all connections of a server, from their first record on. Those beyond `max_requests_in_flight` get 503 as over
- * every protocol, once it is known what they ask for; FCGI_OVERLOADED limits what a web server can begin before that.
+ * Limits the requests over all connections of a server, counted from their first record on, with FCGI_OVERLOADED. The limit is
+ * above `max_requests_in_flight`: requests beyond that get 503, as over every protocol, when their variables have come.
  */
 export class RequestLimits {
   /** For FCGI_MAX_REQS. */

@@ -68,8 +68,8 @@ export class Connections {
     this.#leaving = count;
   }
 
-  /** Whether a connection that is about to get a response should close with it. */
-  leaves(): boolean {
+  /** Whether a connection that is about to get a response should close with it. True is returned once for each that should. */
+  takeLeaving(): boolean {
     if (this.#leaving === 0) return false;
     this.#leaving--;
     return true;

@@ -116,7 +116,7 @@ class HttpListener {
     this.#http1 = createHttp1(settings);
     this.#keepAliveMs = timerMs(settings.keep_alive_timeout);
     const respond = (req: IncomingMessage, res: ServerResponse): void => {
-      if (this.#draining || (res.shouldKeepAlive && connections.leaves())) res.shouldKeepAlive = false;
+      if (this.#draining || (res.shouldKeepAlive && connections.takeLeaving())) res.shouldKeepAlive = false;
       else this.#openResponses.add(res, 0);
       callApp(app, req, res, log);
     };
@@ -273,8 +273,8 @@ class RunningHttp implements Running {
   }
 
   /**
-   * Waits for the connections to end: by `Connection: close`, or idle after LINGER_MS, so that a client that asks
-   * frequently hears of it first.
+   * Waits for the connections to end: by `Connection: close`, or when they are idle after LINGER_MS. By then a client that sends
+   * requests frequently has got that header.
    */
   async #drained(limit: number): Promise<void> {
     const start = performance.now();

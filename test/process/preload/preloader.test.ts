@@ -117,7 +117,7 @@ test('a package that may be imported ahead anyway does not make the spare worker
   const stopped = preloader.stop();
   finish();
   await stopped;
-  expect(preloader.late).toBeUndefined();
+  expect(preloader.lateConflict).toBeUndefined();
 });
 
 test('a package that may not be imported ahead makes the spare worker useless', async () => {
@@ -128,7 +128,7 @@ test('a package that may not be imported ahead makes the spare worker useless', 
   const stopped = preloader.stop();
   finish();
   await stopped;
-  expect(preloader.late?.name).toBe(unit('slow').file);
+  expect(preloader.lateConflict?.name).toBe(unit('slow').file);
 });
 
 /** Lets a package read something, and then lets the application change something. */

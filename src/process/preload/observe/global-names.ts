@@ -1,4 +1,5 @@
 /** Globals that are not there: which ones packages look for when they are imported, and which ones the application adds. */
+
 /** The object that the global object inherits from. It inherits from `Object.prototype`. */
 const parent: object = Object.getPrototypeOf(globalThis);
 

@@ -34,7 +34,7 @@ export class Handles {
     init: (id, type, trigger, resource) => {
       if (!this.#isCounting) return;
       if (LASTING.test(type)) this.#open.set(id, type);
-      // A promise that waits for another one has its number.
+      // A promise that waits for another one has that one as its trigger.
       const isReaction = type === 'PROMISE' && trigger !== executionAsyncId();
       if (!isReaction && !DEFERRED.test(type)) return;
       if (!this.uncounted(() => isBegunByPackage(isReaction, this.#projects))) return;
@@ -81,7 +81,7 @@ export class Handles {
 }
 
 const STACK_LENGTH = 15;
-/** The hook that paster is called by. */
+/** In a stack, the module of Node that calls the hook. */
 const HOOK = 'node:internal/async_hooks';
 
 /** @param isDirect not by way of functions of Node, which wait for promises of their own */
