@@ -13,7 +13,7 @@ import { httpBackend } from '../contract/backends/http-backend.ts';
 import { http2Backend } from '../contract/backends/http2-backend.ts';
 import { scgiBackend } from '../contract/backends/scgi-backend.ts';
 import { temporaryDirectory } from '../helpers/directory.ts';
-import { eventually } from '../helpers/programs/program.ts';
+import { eventually, isAlive } from '../helpers/programs/program.ts';
 
 const header = ({ rawHeaders }: ContractResponse, name: string): string | undefined =>
   rawHeaders[rawHeaders.findIndex((each, i) => i % 2 === 0 && each.toLowerCase() === name) + 1];
@@ -58,6 +58,6 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     const pid = join(directory, 'sleep.pid');
     const abort = eventually(() => existsSync(pid) && readFileSync(pid, 'utf8') !== '');
     await serving.request({ path: '/sleep', abort }).catch(() => {});
-    await eventually(() => !existsSync(`/proc/${readFileSync(pid, 'utf8').trim()}`));
+    await eventually(() => !isAlive(Number(readFileSync(pid, 'utf8'))));
   });
 });

@@ -10,15 +10,22 @@ import { startNginx, startNginxForScgi } from '../../helpers/web-servers/front-e
 import { runNginx } from '../../helpers/web-servers/nginx.ts';
 import { HTTP, inflightRequests, OF_SITE, scrape, start, statusOf } from './monitored-server.ts';
 
+/** So many that both workers get some. */
+const COUNT = 16;
+
 describe('status', () => {
   test('lists the requests of all workers, in the format that the client accepts', async () => {
     const { url } = await start(`${HTTP}workers = 2`);
     const leave = new AbortController();
     const held = await Promise.all(
-      Array.from({ length: 4 }, (_, index) => fetch(`${url}/held?token=t&n=${index}`, { signal: leave.signal })),
+      Array.from({ length: COUNT }, (_, index) => fetch(`${url}/held?token=t&n=${index}`, { signal: leave.signal })),
     );
-    const found = (await inflightRequests(url)).filter(({ section }) => section === 'app:site');
-    expect(found.map((each) => each['url']).sort()).toEqual([0, 1, 2, 3].map((n) => `/held?token=********&n=${n}`));
+    const isHeld = ({ section }: Record<string, unknown>) => section === 'app:site';
+    const found = (await inflightRequests(url)).filter(isHeld);
+    const expected = Array.from({ length: COUNT }, (_, index) => `/held?token=********&n=${index}`);
+    expect(found.map((each) => each['url']).sort()).toEqual(expected.sort());
+    const { workers } = await statusOf(url);
+    expect(workers.map(({ report }) => report?.inFlight?.some(isHeld))).toEqual([true, true]);
     expect(found[0]).toMatchObject({ method: 'GET', client: '127.0.0.1', section: 'app:site' });
     const page = await ask(url, '/status', { headers: { accept: 'text/html' } });
     expect(page.headers).toMatchObject({
