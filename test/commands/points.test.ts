@@ -222,6 +222,7 @@ test('--markdown prints paster’s parts, with their names in Paste, and the set
   expect(stdout).toContain('\nOther keys: /prefix, or domain NAME [port N] /prefix, and an application.\n');
   expect(stdout).toMatch(/^Without effect: `maxThreads` \(/m);
   expect(stdout).toContain('\nreq.session, kept in a signed cookie.\n');
+  // No line ends with two periods, and no sentence begins with a small letter, except in lists and after a name in code.
   expect(stdout).not.toMatch(/\.\.$|^(?!- |[a-z]+\.[a-z])[a-z]+ .*\.$/m);
 });
 

@@ -47,8 +47,8 @@ export class Lines {
   readonly all: string[] = [];
   readonly write = (line: string): void => void this.all.push(line);
 
-  /** Waits for this number of lines. */
-  async first(count: number): Promise<string[]> {
+  /** Waits for this number of lines. @returns all lines, which may be more */
+  async atLeast(count: number): Promise<string[]> {
     await expect.poll(() => this.all.length, { timeout: 10_000, interval: 5 }).toBeGreaterThanOrEqual(count);
     return this.all;
   }

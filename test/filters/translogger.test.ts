@@ -30,7 +30,7 @@ describe('the combined format', () => {
   test('is Apache’s', async () => {
     const { url, lines } = await logged({}, hello);
     await fetch(`${url}/path?q=1`, { headers: { referer: 'http://r/', 'user-agent': 'agent "x"' } });
-    const [line] = await lines.first(1);
+    const [line] = await lines.atLeast(1);
     expect(line).toMatch(
       /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET \/path\?q=1 HTTP\/1\.1" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
     );
@@ -55,7 +55,7 @@ describe('the combined format', () => {
     ]) {
       await send(url, request);
     }
-    expect((await own.first(3)).map((line) => `${line}!`)).toEqual(await compiled.first(3));
+    expect((await own.atLeast(3)).map((line) => `${line}!`)).toEqual(await compiled.atLeast(3));
     expect(own.all.join('\n')).toMatch(/ - jo \\"e\\" .* 200 4 "a\\".*"\n.* 204 - "-" "-"\n.* 499 - /);
   });
 
@@ -78,13 +78,13 @@ describe('a format', () => {
   test('leaves unknown fields as they are, and has percent signs', async () => {
     const { url, lines } = await logged({ format: '%(status)s %(bytes)d %% %(nothing)s %(constructor)s %x' }, hello);
     await fetch(url);
-    expect(await lines.first(1)).toEqual(['200 5 % %(nothing)s %(constructor)s %x']);
+    expect(await lines.atLeast(1)).toEqual(['200 5 % %(nothing)s %(constructor)s %x']);
   });
 
   test('writes control characters and bytes of other scripts as escapes', async () => {
     const { url, lines } = await logged({ format: '%(HTTP_USER_AGENT)s' }, hello);
     await send(url, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: a\tb\\"\u00e9\u009b\r\n\r\n');
-    expect(await lines.first(1)).toEqual(['a\\x09b\\\\\\"\\xe9\\x9b']);
+    expect(await lines.atLeast(1)).toEqual(['a\\x09b\\\\\\"\\xe9\\x9b']);
   });
 
   test('writes the bytes that a client sent, and a name in UTF-8', async () => {
@@ -94,21 +94,21 @@ describe('a format', () => {
         res.end();
       });
       await send(url, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \xe2\x82\xac\r\n\r\n');
-      expect(await lines.first(1)).toEqual([expect.stringMatching(/Zo\\xc3\\xa9.* "?\\xe2\\x82\\xac"?$/)]);
+      expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/Zo\\xc3\\xa9.* "?\\xe2\\x82\\xac"?$/)]);
     }
   });
 
   test('that is empty means the default', async () => {
     const { url, lines } = await logged({ format: '' }, hello);
     await fetch(`${url}/path`);
-    expect(await lines.first(1)).toEqual([expect.stringContaining('"GET /path HTTP/1.1" 200 5 "-"')]);
+    expect(await lines.atLeast(1)).toEqual([expect.stringContaining('"GET /path HTTP/1.1" 200 5 "-"')]);
   });
 
   test('has widths, as in Python', async () => {
     const format = '%(status)5s|%(REQUEST_METHOD)-6s|%(HTTP_VERSION).4s|%(REMOTE_USER)3s|%(REQUEST_URI)-8.3s|';
     const { url, lines } = await logged({ format }, hello);
     await fetch(`${url}/path`);
-    expect(await lines.first(1)).toEqual(['  200|GET   |HTTP|  -|/pa     |']);
+    expect(await lines.atLeast(1)).toEqual(['  200|GET   |HTTP|  -|/pa     |']);
   });
 });
 
@@ -138,13 +138,13 @@ describe('the size', () => {
   test.each(Object.entries(answers))('of %s', async (_what, { app, line }) => {
     const { url, lines } = await logged({ format }, app);
     await (await fetch(url)).text();
-    expect(await lines.first(1)).toEqual([line]);
+    expect(await lines.atLeast(1)).toEqual([line]);
   });
 
   test('of HEAD', async () => {
     const { url, lines } = await logged({ format }, (_req, res) => res.end('hello'));
     await fetch(url, { method: 'HEAD' });
-    expect(await lines.first(1)).toEqual(['HEAD 200 -']);
+    expect(await lines.atLeast(1)).toEqual(['HEAD 200 -']);
   });
 });
 
@@ -155,13 +155,13 @@ describe('a client that leaves', () => {
     const response = await fetch(url, { signal: abort.signal });
     await response.body?.getReader().read();
     abort.abort();
-    expect(JSON.parse((await lines.first(1))[0] ?? '')).toMatchObject({ status: 200, bytes: 5, aborted: true });
+    expect(JSON.parse((await lines.atLeast(1))[0] ?? '')).toMatchObject({ status: 200, bytes: 5, aborted: true });
   });
 
   test('before the response begins', async () => {
     const { url, lines } = await logged({ format: '%(status)s %(bytes)s' }, (req) => req.socket.destroy());
     await expect(fetch(url)).rejects.toThrow();
-    expect(await lines.first(1)).toEqual(['499 -']);
+    expect(await lines.atLeast(1)).toEqual(['499 -']);
   });
 });
 
@@ -170,7 +170,7 @@ test('two filters count the same body', async () => {
   const filter = translogger({ format: '%(bytes)s' }, lines.write);
   const { url } = await serveFiltered([filter, filter], hello);
   await fetch(url);
-  expect(await lines.first(2)).toEqual(['5', '5']);
+  expect(await lines.atLeast(2)).toEqual(['5', '5']);
 });
 
 test('each filter counts the body as it passes through that filter', async () => {
@@ -183,7 +183,7 @@ test('each filter counts the body as it passes through that filter', async () =>
   };
   const { url } = await serveFiltered([filter, doubling, filter], hello);
   expect(await (await fetch(url)).text()).toBe('hellohello');
-  expect((await lines.first(2)).sort()).toEqual(['10', '5']);
+  expect((await lines.atLeast(2)).sort()).toEqual(['10', '5']);
 });
 
 test('an application that throws is logged with the response of the server', async () => {
@@ -191,7 +191,7 @@ test('an application that throws is logged with the response of the server', asy
     throw new Error('no');
   });
   await fetch(url);
-  expect(await lines.first(1)).toEqual(['500']);
+  expect(await lines.atLeast(1)).toEqual(['500']);
 });
 
 test('an application that throws after its response is logged with that response', async () => {
@@ -200,7 +200,7 @@ test('an application that throws after its response is logged with that response
     throw new Error('no');
   });
   await fetch(url);
-  expect(await lines.first(1)).toEqual(['201 4']);
+  expect(await lines.atLeast(1)).toEqual(['201 4']);
 });
 
 test('an application that destroys its response is logged once', async () => {
@@ -209,7 +209,7 @@ test('an application that destroys its response is logged once', async () => {
     res.destroy();
   });
   for (const path of ['/', '/ended']) await fetch(url + path).catch(() => undefined);
-  expect(await lines.first(2)).toEqual(['/ 499', '/ended 200']);
+  expect(await lines.atLeast(2)).toEqual(['/ 499', '/ended 200']);
 });
 
 describe('JSON', () => {
@@ -219,7 +219,7 @@ describe('JSON', () => {
       url,
       'GET /a?b="c HTTP/1.1\r\nHost: x\r\nConnection: close\r\nUser-Agent: \u00e9\u009b\t"\\\r\nX-Request-Id: abc-1\r\n\r\n',
     );
-    const [line = ''] = await lines.first(1);
+    const [line = ''] = await lines.atLeast(1);
     expect(line).toMatch(/^[\x20-\x7e]+$/);
     expect(JSON.parse(line)).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
@@ -248,13 +248,13 @@ describe('the request id', () => {
     const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
     const response = await fetch(url, { headers: { 'x-request-id': id } });
     expect([response.headers.get('x-request-id'), await response.text()]).toEqual([id, id]);
-    expect(await lines.first(1)).toEqual([id]);
+    expect(await lines.atLeast(1)).toEqual([id]);
   });
 
   test.each(['', 'a b', '<b>', '"', 'é', 'x'.repeat(129)])('"%s" is replaced by a new one', async (id) => {
     const { url, lines } = await logged({ format: '%(REQUEST_ID)s' }, show);
     const response = await fetch(url, { headers: { 'x-request-id': id } });
-    const [line] = await lines.first(1);
+    const [line] = await lines.atLeast(1);
     expect(line).toMatch(/^[\da-f]{8}-[\da-f-]{27}$/);
     expect([response.headers.get('x-request-id'), await response.text()]).toEqual([line, line]);
   });
@@ -273,5 +273,5 @@ test('skips paths, and those below them', async () => {
   for (const path of ['/healthz', '/healthz?x', '/healthz/deep', '/static/a', '/healthzz', '/static']) {
     await fetch(url + path);
   }
-  expect(await lines.first(2)).toEqual(['/healthzz', '/static']);
+  expect(await lines.atLeast(2)).toEqual(['/healthzz', '/static']);
 });

@@ -7,7 +7,7 @@ import { errorsOf } from './reading.ts';
 const FILE = '/srv/app/etc/config.ini';
 
 /** The errors as the command prints them, without the directory. */
-function told(text: string): string[] {
+function messagesOf(text: string): string[] {
   return errorsOf(() => parseIni(text, FILE)).map((error) => formatError(error, '/srv/app/etc'));
 }
 
@@ -92,7 +92,7 @@ describe('the message', () => {
       '1:1: not an INI file: "{"port": 80}" looks like JSON (an INI file begins with a section such as [app:main])',
     ],
   ])('for %s', (_, text, message) => {
-    expect(told(text)).toEqual([`config.ini:${message}`]);
+    expect(messagesOf(text)).toEqual([`config.ini:${message}`]);
   });
 
   test.each([
@@ -105,15 +105,15 @@ describe('the message', () => {
     ['Python', 'from paste import deploy\n'],
     ['a binary file', '\x00\x01\x02\n'],
   ])('recognizes %s', (format, text) => {
-    expect(told(text)[0]).toContain(`looks like ${format}`);
+    expect(messagesOf(text)[0]).toContain(`looks like ${format}`);
     expect(codes(text)[0]).toBe('PASTER_INI_NOT_INI');
   });
 
   test('shortens long texts and escapes control characters', () => {
-    const [message = ''] = told(`[a]\n${'😀'.repeat(10_000)}\n`);
+    const [message = ''] = messagesOf(`[a]\n${'😀'.repeat(10_000)}\n`);
     expect(message.length).toBeLessThan(500);
     expect(message).toContain('😀..."');
-    expect(told('[a]\nx\x1b[31m\n')[0]).toContain('x\\x1b[31m');
+    expect(messagesOf('[a]\nx\x1b[31m\n')[0]).toContain('x\\x1b[31m');
   });
 });
 
@@ -149,7 +149,7 @@ test('the lines before the first section are one error', () => {
 });
 
 test('at most a hundred errors are listed', () => {
-  const errors = told(`[a]\n${'nothing\n'.repeat(5000)}`);
+  const errors = messagesOf(`[a]\n${'nothing\n'.repeat(5000)}`);
   expect(errors).toHaveLength(101);
   expect(errors.at(-1)).toBe(`and 4900 more errors in ${FILE} (is this an INI file?)`);
 });

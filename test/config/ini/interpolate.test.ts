@@ -23,7 +23,7 @@ function valueOfX(text: string, env: NodeJS.ProcessEnv = {}): string {
 }
 
 /** The error in `[a] x`, as the command prints it, without the directory. */
-function told(text: string, env: NodeJS.ProcessEnv = {}): string {
+function messageOf(text: string, env: NodeJS.ProcessEnv = {}): string {
   const [error] = errorsOf(() => valueOfX(text, env));
   if (error === undefined) throw new Error('no error');
   return formatError(error, '/srv/app/etc');
@@ -66,13 +66,13 @@ describe('environment variables', () => {
   });
 
   test('are an error if unset', () => {
-    expect(told('[a]\nx = 1 %(ENV_PROT)s\n', { PORT: '1' })).toBe(
+    expect(messageOf('[a]\nx = 1 %(ENV_PROT)s\n', { PORT: '1' })).toBe(
       'config.ini:2:7: [a] x: the environment variable PROT is not set (did you mean "ENV_PORT"?)',
     );
-    expect(told('[a]\nx = %(ENV_)s\n')).toContain('2:5: [a] x: the environment variable  is not set');
-    expect(told('[a]\nx = %(ENV_toString)s%(ENV___proto__)s\n')).toContain('toString is not set');
-    expect(told('[a]\nx = %(ENV___proto__)s\n')).toContain('__proto__ is not set');
-    expect(told('[a]\nx = %(env_HOME)s\n', { HOME: '/' })).toContain('%(env_HOME)s is not defined');
+    expect(messageOf('[a]\nx = %(ENV_)s\n')).toContain('2:5: [a] x: the environment variable  is not set');
+    expect(messageOf('[a]\nx = %(ENV_toString)s%(ENV___proto__)s\n')).toContain('toString is not set');
+    expect(messageOf('[a]\nx = %(ENV___proto__)s\n')).toContain('__proto__ is not set');
+    expect(messageOf('[a]\nx = %(env_HOME)s\n', { HOME: '/' })).toContain('%(env_HOME)s is not defined');
   });
 });
 
@@ -128,23 +128,23 @@ describe('the message', () => {
     ['a reference to itself', '[a]\nx = 1 %(x)s\n', '2:7: [a] x: the references form a cycle: x -> x'],
     ['a cycle', '[a]\nx = %(y)s\ny = %(z)s\nz = %(y)s\n', '4:5: [a] x: the references form a cycle: y -> z -> y'],
   ])('for %s', (_, text, message) => {
-    expect(told(text)).toBe(`config.ini:${message}`);
+    expect(messageOf(text)).toBe(`config.ini:${message}`);
   });
 
   test('for too deep a nesting names the chain', () => {
     const chain = Array.from({ length: 10 }, (_, index) => `k${index} = %(k${index + 1})s\n`).join('');
-    expect(told(`[a]\nx = %(k0)s\n${chain}k10 = %%\n`)).toBe(
+    expect(messageOf(`[a]\nx = %(k0)s\n${chain}k10 = %%\n`)).toBe(
       'config.ini:11:6: [a] x: the references are nested more than 10 deep: x -> k0 -> k1 -> k2 -> k3 -> k4 -> k5 -> k6 -> k7 -> k8 -> k9',
     );
   });
 
   test('shows a name with several lines on one line, and shortens a long one', () => {
-    expect(told('[a]\nx = %(one\n  two)s\n')).toBe('config.ini:2:5: [a] x: %(one\\ntwo)s is not defined');
-    expect(told(`[a]\nx = %(${'y'.repeat(100_000)})s\n`).length).toBeLessThan(200);
+    expect(messageOf('[a]\nx = %(one\n  two)s\n')).toBe('config.ini:2:5: [a] x: %(one\\ntwo)s is not defined');
+    expect(messageOf(`[a]\nx = %(${'y'.repeat(100_000)})s\n`).length).toBeLessThan(200);
   });
 
   test('for a plain environment variable names the ENV_ form', () => {
-    expect(told('[a]\nx = %(HOME)s\n', { HOME: '/' })).toContain('(the environment variable is %(ENV_HOME)s)');
+    expect(messageOf('[a]\nx = %(HOME)s\n', { HOME: '/' })).toContain('(the environment variable is %(ENV_HOME)s)');
   });
 
   test('has a stable code', () => {

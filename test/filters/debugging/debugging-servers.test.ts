@@ -82,13 +82,13 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     const loggers = [translogger({}, combined.write), translogger({ json: true }, json.write)];
     const { request } = await serveWith(...loggers, waits);
     await request({ path: '/a%20b?c=d', headers: { Referer: 'http://r/', 'User-Agent': 'agent "x"' } });
-    expect(await combined.first(1)).toEqual([
+    expect(await combined.atLeast(1)).toEqual([
       expect.stringMatching(
         /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/a%20b\?c=d HTTP\/[\d.]+" 200 5 "http:\/\/r\/" "agent \\"x\\""$/,
       ),
     ]);
     await request({ path: '/wait', abort: begun.fired });
-    expect((await json.first(2)).map((line) => JSON.parse(line))).toMatchObject([
+    expect((await json.atLeast(2)).map((line) => JSON.parse(line))).toMatchObject([
       { method: 'GET', url: '/a%20b?c=d', status: 200, bytes: 5, aborted: false },
       { url: '/wait', status: 200, bytes: 5, aborted: true },
     ]);
@@ -104,7 +104,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     expect(text).not.toContain('hunter2');
     expect(text).toContain(headerOf(page, 'x-request-id'));
     expect(await request({ path: '/late' })).toMatchObject({ complete: false });
-    expect(await records.first(2)).toEqual([
+    expect(await records.atLeast(2)).toEqual([
       expect.stringMatching(/^error \S+: GET \/throw\?token=.* failed: TypeError: the reactor leaks\n/),
       expect.stringContaining('Error: too late'),
     ]);
@@ -155,7 +155,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     const lines = new Lines();
     const { request } = await serveWith(printDebug(lines.write));
     await request({ path: '/missing?token=hunter2', headers: { Cookie: 'a=hunter2' } });
-    const text = (await lines.first(6)).join('\n').toLowerCase();
+    const text = (await lines.atLeast(6)).join('\n').toLowerCase();
     expect(text).toMatch(/^> 1 get \/missing\?token=\S+ http\/[\d.]+\n/);
     expect(text).toContain('\n> 1 host: 127.0.0.1');
     expect(text).toMatch(/\n< 1 404 not found\n/);
@@ -167,7 +167,7 @@ describe.each([httpBackend, http2Backend, fastcgiBackend, scgiBackend, cgiBacken
     const file = join(temporaryDirectory(), 'p.cpuprofile');
     const { request } = await serveWith(profile({ log_filename: file }, lines.write));
     expect((await request({ path: '/hello' })).body.toString()).toBe('hello');
-    expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/hello: /)]);
+    expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/^profiled GET \/hello: /)]);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toHaveProperty('nodes');
   });
 });

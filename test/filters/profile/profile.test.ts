@@ -55,7 +55,7 @@ test('the page in a browser can search, fold, zoom with the keyboard and save', 
   const file = join(directory, 'one.cpuprofile');
   const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), busy);
   await ask(url, '/');
-  await lines.first(1);
+  await lines.atLeast(1);
   const browser = await startChromium(chromium);
   for (const [screen, dark] of [
     [360, true],
@@ -99,7 +99,7 @@ test('a profile is a file for developer tools, and a page with the function that
   const file = join(directory, 'one.cpuprofile');
   const { url } = await serveFiltered(profile({ log_filename: file, limit: 3 }, lines.write), busy);
   expect((await ask(url, '/slow?q=<1>')).body.toString()).toBe('done');
-  expect(await lines.first(1)).toEqual([`profiled GET /slow: ${file}, ${join(directory, 'one.html')}`]);
+  expect(await lines.atLeast(1)).toEqual([`profiled GET /slow: ${file}, ${join(directory, 'one.html')}`]);
   const { nodes, samples } = JSON.parse(readFileSync(file, 'utf8'));
   expect(samples.length).toBeGreaterThan(10);
   const names = nodes.map((node: { callFrame: { functionName: string } }) => node.callFrame.functionName);
@@ -128,7 +128,7 @@ test('only one request is profiled at a time, and then the next one', async () =
   await ask(url, '/beside');
   go.fire();
   await held;
-  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/held:/)]);
+  expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/^profiled GET \/held:/)]);
   await eventually(async () => {
     await ask(url, '/after');
     return lines.all.some((line) => line.startsWith('profiled GET /after:'));
@@ -142,7 +142,7 @@ test('only requests of the configured paths are profiled', async () => {
   const { url } = await serveFiltered(profile({ log_filename: file, paths: ['/this'] }, lines.write), quick);
   await ask(url, '/other');
   await ask(url, '/this?x');
-  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/this:/)]);
+  expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/^profiled GET \/this:/)]);
 });
 
 test('a request whose application fails is profiled', async () => {
@@ -153,7 +153,7 @@ test('a request whose application fails is profiled', async () => {
   });
   expect((await ask(url, '/')).status).toBe(500);
   expect(failures[0]).toContain('no');
-  expect(await lines.first(1)).toEqual([expect.stringMatching(/^profiled GET \/:/)]);
+  expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/^profiled GET \/:/)]);
 });
 
 test('a file that cannot be written is reported in a line', async () => {
@@ -161,7 +161,7 @@ test('a file that cannot be written is reported in a line', async () => {
   const file = join(temporaryDirectory(), 'nowhere', 'p.cpuprofile');
   const { url } = await serveFiltered(profile({ log_filename: file }, lines.write), quick);
   expect((await ask(url, '/')).status).toBe(200);
-  expect(await lines.first(1)).toEqual([expect.stringMatching(/^no profile of GET \/: ENOENT/)]);
+  expect(await lines.atLeast(1)).toEqual([expect.stringMatching(/^no profile of GET \/: ENOENT/)]);
 });
 
 test('without debug there is no profile, unless the section enables it', async () => {
