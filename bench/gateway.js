@@ -23,8 +23,8 @@ const KIB = 2 ** 10;
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /**
- * nginx has a processor to itself where there are two, and the server that is measured shares the first with the load: it
- * costs least, so that the server is what the requests wait for.
+ * With two processors, nginx has one to itself, and the measured server shares the other one with the load, which costs least: so
+ * the server is what the requests wait for.
  */
 const hasTwo = cpus().length > 1 && spawnSync('taskset', ['--version']).error === undefined;
 const OF_SERVER = hasTwo ? '0' : undefined;
@@ -39,7 +39,7 @@ export async function measure() {
       : undefined;
   if (lacking !== undefined) return [{ what: 'the gateway', figure: lacking, goal: '', met: undefined, detail: '' }];
   const directory = mkdtempSync(join(tmpdir(), 'paster-bench-'));
-  // nginx's workers are another user's where its master is root's.
+  // If root starts nginx, its workers run as another user.
   chmodSync(directory, 0o755);
   const stage = new Stage(directory);
   try {
@@ -89,7 +89,7 @@ class Stage {
     this.leftOut.push(...leftOut);
     for (const { name, program, script } of peers) {
       this.programs.set(name, program);
-      // node-fastcgi 2.0.0 answers the first request of a kept connection only, and is measured without.
+      // node-fastcgi 2.0.0 responds only to the first request of a kept connection, so it is measured without them.
       if (name !== 'node_fastcgi') upstreams.push({ name, protocol: 'fastcgi', socket: this.socketOf(name), script });
     }
     for (const name of ['paster_hello', ...peers.map((peer) => peer.name)]) {
@@ -120,7 +120,7 @@ class Stage {
     return Program.start(pinned(command, OF_SERVER), { ready: /^serving on / });
   }
 
-  /** "Hello World" on a port of its own, started anew. */
+  /** Starts "Hello World" on its own port, without nginx. */
   async directly(kind) {
     const port = await freePort();
     const program =
@@ -134,7 +134,7 @@ class Stage {
     return `http://127.0.0.1:${this.#port}/${name}`;
   }
 
-  /** As `compareRounds`, of contestants given as [name, program, URL]. */
+  /** `compareRounds` of contestants, each as [name, program, URL]. */
   compare(...contestants) {
     const turns = contestants.map(([name, program, url]) => [
       name,
@@ -220,7 +220,7 @@ async function withoutKeeping(stage) {
   ];
 }
 
-/** With no nginx between, the load has its processor. */
+/** Without nginx, the load has its processor. */
 async function http(stage) {
   const found = await compareLaunches(
     { http: () => stage.directly('node'), paster: () => stage.directly('paster') },

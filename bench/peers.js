@@ -1,4 +1,4 @@
-/** paster beside what people run Node with today: node:cluster, pm2, Watt and a bare node. */
+/** paster beside other ways to run Node: node:cluster, pm2, Watt and a bare node. */
 import { availableParallelism } from 'node:os';
 import { freePort } from './measure/program.js';
 import { median, roundsOf, spread, takeTurns } from './measure/rounds.js';
@@ -9,7 +9,7 @@ import { inDirectory } from './process/site.js';
 const ROUNDS = roundsOf(5);
 const MIB = 2 ** 20;
 
-/** What is compared of each: the row's words, the figure of one life, its unit, and how far paster may be from the best peer. */
+/** What is compared: the text of the row, the figure of one life, its unit, and whether the figures are added up. */
 const MEASURES = [
   { what: '10 reloads, new connections: failed requests', of: ({ failedNew }) => failedNew, unit: '', sum: true },
   { what: '10 reloads, kept connections: failed requests', of: ({ failedKept }) => failedKept, unit: '', sum: true },

@@ -20,7 +20,7 @@ if (unknown.length > 0) {
   process.stderr.write('bench: there is no dist/: npm run build\n');
   process.exitCode = 2;
 } else {
-  // All of them, and in full, are what is published.
+  // Without names and --quick, the results are those that are published.
   const save = args.includes('--save') || (asked.length === 0 && !QUICK);
   for (const name of asked.length > 0 ? asked : BENCHMARKS) {
     const { measure } = await import(`./${name}.js`);

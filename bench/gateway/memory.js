@@ -1,11 +1,11 @@
-/** What paster's FastCGI server keeps in memory: for an upload that its application reads slowly, and for idle connections. */
+/** The memory of paster's FastCGI server: during an upload that its application reads slowly, and for idle connections. */
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
 
 const MIB = 2 ** 20;
 
 /**
- * Sends so many bytes; the most that the server's memory has grown meanwhile, in bytes.
+ * Uploads this number of bytes. Returns by how many bytes the server's memory grew at most meanwhile.
  * @param {import('../measure/program.js').Program} program
  */
 export async function uploadGrowth(url, bytes, program) {
@@ -44,11 +44,11 @@ function upload(url, bytes) {
   });
 }
 
-/** Resident bytes for each of so many connections that have had a request and are kept. */
+/** Opens this number of connections, each with one request, and keeps them. Returns the resident bytes for each. */
 export async function idleConnection(socketPath, count) {
   const probe = await connect(socketPath);
   await ask(probe, '/');
-  // What the first connections cost beyond their own state is not theirs.
+  // The first connections also pay for code and buffers that later ones share, so they are not counted.
   const early = await many(socketPath, 100);
   for (const socket of early) socket.destroy();
   const before = Number(await ask(probe, '/'));
@@ -80,7 +80,7 @@ function record(type, content) {
   return String.fromCharCode(1, type, 0, 1, 0, content.length, 0, 0) + content;
 }
 
-/** One request on a kept connection; its body. */
+/** Sends a request on a kept connection. Returns the number in the body of the response. */
 function ask(socket, uri) {
   const variables = { REQUEST_METHOD: 'GET', REQUEST_URI: uri, SERVER_PROTOCOL: 'HTTP/1.1' };
   const pairs = Object.entries(variables).map(

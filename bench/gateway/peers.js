@@ -1,4 +1,4 @@
-/** The other FastCGI servers, as far as their programs are there; what is not is said. */
+/** Starts the other FastCGI servers whose programs are installed, and lists those that are left out. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,13 +66,17 @@ daemonize = no
 ${root ? 'user = root\ngroup = root\n' : ''}listen = ${socket}
 listen.mode = 0666
 pm = static
-; A child serves one connection at a time: as many as the load has.
+; A child serves one connection at a time, and the load has 16.
 pm.max_children = 16
 `,
   );
   const command = [binary, '--fpm-config', file, ...(root ? ['--allow-to-run-as-root'] : [])];
   const program = await Program.start(pinned(command, processors));
   for (let attempt = 0; !existsSync(socket) && attempt < 50; attempt++) await new Promise((r) => setTimeout(r, 100));
+  if (!existsSync(socket)) {
+    await program.stop();
+    return 'php-fpm does not listen after 5 s';
+  }
   return { program, script: here('hello.php') };
 }
 

@@ -8,6 +8,7 @@ import { memoryOf, Program } from '../measure/program.js';
 import { ask, firstAnswer } from './ask.js';
 
 const EDITS = 5;
+/** Long enough for paster to import the packages ahead in the next spare worker. */
 const BETWEEN_MS = 3000;
 const PAIR_MS = 60;
 const PATIENCE_MS = 20_000;

@@ -7,7 +7,7 @@ import { installed, ratioRow, saveEdits } from './edits.js';
 import { bareServer, inDirectory, iniFile, serve } from './site.js';
 
 const ROUNDS = roundsOf(4);
-/** Of nodemon's time, and times that of Vite's module runner. */
+/** The most that paster's time may be, as a multiple of nodemon's and of that of Vite's module runner. */
 const GOALS = { nodemon: 0.15, vite: 2.5 };
 
 const PACKAGES = {
@@ -72,7 +72,7 @@ export async function reloadingPackages() {
       {
         paster: () => saveEdits(serve('x.ini', '--reload'), port, text, { hurries: true }),
         nodemon: () => saveEdits(nodemon, port, text, { hurries: true }),
-        // Of edits so close together it misses some.
+        // It misses some of two edits that are so close together.
         'Vite’s module runner': () => saveEdits([process.execPath, 'vite.js'], port, text),
       },
       ROUNDS,
@@ -100,7 +100,7 @@ export async function reloadingPackages() {
   });
 }
 
-/** Nothing can be imported ahead for such an edit. */
+/** The row for an edit that comes so soon that paster has imported nothing ahead. */
 function hurriedRow(found, key, what) {
   const [ours, theirs] = [found.paster, found.nodemon].map((rounds) => rounds.map((round) => round[key]));
   return {

@@ -1,4 +1,4 @@
-/** Saving a file under load: how long until an answer is the new version's, and how many requests fail. */
+/** Saving a file under load: the time until the first response of the new version, and the number of failed requests. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,9 +12,9 @@ const ROUNDS = roundsOf(4);
 const EDITS = 5;
 const CLIENTS = 2;
 const REST_MS = 5;
-/** So many requests are the most that a client asks in a round. */
+/** The most requests that a client sends in a round. */
 const MOST = 10_000;
-/** After a start, and about so long between an answer and the next edit. */
+/** The pause after a start, and the shortest pause between a response and the next edit. */
 const SETTLE_MS = 1000;
 const BETWEEN_MS = 400;
 const PATIENCE_MS = 10_000;
@@ -63,7 +63,7 @@ function rowsOf(name, rounds) {
   ];
 }
 
-/** Starts a reloader and saves some versions one after the other. What never shows up has no time. */
+/** Starts a reloader and saves some versions one after the other. A version that never responds has no time. */
 async function edit({ command, files, edited, source, between = BETWEEN_MS }, directory, port) {
   mkdirSync(directory);
   const save = (version) => writeFileSync(join(directory, edited), source(answerOf(version)));
@@ -71,7 +71,7 @@ async function edit({ command, files, edited, source, between = BETWEEN_MS }, di
     writeFileSync(join(directory, name), text);
   }
   save(0);
-  // Compiled Python is told apart by its second and size, and a save may leave both as they were.
+  // Python recognizes a changed module by the second of its change and its size, and a save may change neither.
   const env = { PYTHONDONTWRITEBYTECODE: '1', PYTHONPATH: directory };
   const program = await Program.start(command, { cwd: directory, env });
   try {
@@ -95,7 +95,7 @@ async function edit({ command, files, edited, source, between = BETWEEN_MS }, di
   }
 }
 
-/** A new connection for each request; every byte of every answer is checked. */
+/** Sends each request on a new connection, and checks every byte of every response. */
 class Load {
   #expected = 0;
   #failed = 0;

@@ -1,4 +1,4 @@
-/** Under full load: HUP after HUP, and whether a request fails; crashes of the only worker, with a spare one. */
+/** Under full load: the requests that fail during HUP after HUP, and the pause after a crash of the only worker, with a spare one. */
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort, Program } from '../measure/program.js';
@@ -8,7 +8,7 @@ import { inDirectory, iniFile, serve } from './site.js';
 
 const HUPS = 10;
 const CLIENTS = 8;
-/** After more in a row the next spare worker starts later than that. */
+/** If more workers in a row crash, paster waits longer than BETWEEN_CRASHES_MS before it starts the next spare one. */
 const CRASHES = roundsOf(5);
 const BETWEEN_CRASHES_MS = 4000;
 const CRASH_GOAL_MS = 60;
@@ -108,7 +108,7 @@ class Load {
   failed = 0;
   answered = 0;
   everSeen = new Set();
-  /** When the process that was seen last answered first. */
+  /** The time of the first response of the newest process. */
   firstSeenAt = 0;
   #port;
   #former = new Set();
@@ -128,7 +128,7 @@ class Load {
     this.#former = new Set(this.everSeen);
   }
 
-  /** Waits until so many new processes have answered. */
+  /** Waits until this number of new processes have responded. */
   async answeredBy(count) {
     const until = performance.now() + PATIENCE_MS;
     while (this.everSeen.size - this.#former.size < count) {
