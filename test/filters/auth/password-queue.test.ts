@@ -108,7 +108,10 @@ test('a client that fills the queue does not block the others', async () => {
   // It waits for passwords that are being verified, and for its turn.
   expect(verified.indexOf('one')).toBeLessThan(5);
   const verdicts = await Promise.all(many);
-  expect(verdicts.filter((verdict) => verdict === 'wrong').length).toBeLessThanOrEqual(66);
+  const count = verdicts.filter((verdict) => verdict === 'wrong').length;
+  // Of the 64 that wait one is the other client's, and at most two are being verified.
+  expect(count).toBeGreaterThanOrEqual(63);
+  expect(count).toBeLessThanOrEqual(66);
 });
 
 describe('a fair queue', () => {

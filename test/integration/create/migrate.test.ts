@@ -1,5 +1,5 @@
 /** `paster create --from`: the same files start the same processes under pm2 and under paster. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
@@ -9,10 +9,10 @@ import { eventually, freePort, Program, paster, requireProgram, requireTool } fr
 
 const pm2 = requireTool('pm2');
 
-/** Reports what it was started with: its name, arguments, directory and variables. */
+/** Reports what a process was started with: its arguments, directory and variables. */
 const TELL = `
 const { writeFileSync } = require('node:fs');
-exports.facts = () => ({ args: process.argv.slice(2), execArgv: process.execArgv, cwd: process.cwd(), env: process.env });
+exports.facts = () => ({ args: process.argv.slice(2), cwd: process.cwd(), env: process.env });
 exports.write = (name) => writeFileSync(__dirname + '/told/' + name + '-' + process.pid + '.json', JSON.stringify(exports.facts()));
 `;
 const SERVER = `
@@ -108,6 +108,7 @@ describe.skipIf(pm2 === undefined || requireProgram('python3') === undefined)('a
     whenOver(async () => void (await run('kill')));
     expect(await run('start', 'ecosystem.config.js', '--env', 'production')).toMatchObject({ status: 0 });
     const expected = await told(underPm2, [port, other], 3);
+    expect(expected.responses[0]?.[0]?.facts.env).toMatchObject({ RATE: '100%', FROM_THE_SHELL: 'yes' });
     await run('kill');
 
     const directory = project(port, other);
@@ -137,7 +138,6 @@ describe('a Procfile', () => {
       'migrate.js': '',
     });
     for (const name of ['tell.js', 'server.js', 'sub/worker.js', 'package.json', 'told/.keep']) {
-      const { cpSync } = await import('node:fs');
       cpSync(join(directory, name), join(files, name));
     }
     expect(await paster(['create', '--from', 'Procfile'], { cwd: files }).finished()).toMatchObject({ status: 0 });

@@ -228,6 +228,7 @@ export default (req: unknown, res: any) => res.end(\`${version} \${set}\`);
     await program.says(/reloaded in/);
     const { length } = program.output;
     expect(await save(program, directory, app(1, ['plain', 'other']))).toBe(await coldResponse(directory));
+    await spareIsReady(program);
     expect(program.output.slice(length)).not.toContain('packages ahead');
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryDirectory } from '../../helpers/directory.ts';
 import { startChromium, visit } from '../../helpers/documentation/chromium.ts';
-import { eventually, getOver, paster, requireProgram, serve } from '../../helpers/programs/program.ts';
+import { eventually, getOver, isAlive, paster, requireProgram, serve } from '../../helpers/programs/program.ts';
 
 const APP = (text: string) => `import { word } from './word.js';
 import { readFileSync } from 'node:fs';
@@ -291,8 +291,11 @@ test('autoreload in [DEFAULT] does what --reload does, and serve_traceback = fal
 
 test('ends on TERM and INT, with its workers', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const program = await serve(['develop.ini', '--reload'], { cwd: project() });
+    const program = await serve(['develop.ini', '--reload', '-v'], { cwd: project() });
+    const [, worker] = await program.says(/worker (\d+) is ready/);
+    expect(isAlive(Number(worker))).toBe(true);
     expect((await program.kill(signal)).status).toBe(0);
+    expect(isAlive(Number(worker))).toBe(false);
     await expect(fetch(program.url)).rejects.toThrow();
   }
 });

@@ -1,4 +1,5 @@
 /** Upgrades between versions of Node and of paster, under load, and to the release that a link leads to. */
+import { execFileSync } from 'node:child_process';
 import { cpSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -30,6 +31,10 @@ function copyOfPaster(directory: string, version: string): string {
   writeFileSync(join(directory, 'package.json'), manifest.replace(/"version": ".*?"/, `"version": "${version}"`));
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'));
   return directory;
+}
+
+function versionOf(node: string): string {
+  return execFileSync(node, ['--version'], { encoding: 'utf8' }).trim();
 }
 
 /** Prints the datagrams that arrive. */
@@ -73,6 +78,7 @@ describe(`${ROUNDS} upgrades between two versions of Node and of paster, under l
       const said = await site.upgrade(how);
       expect(said).toContain(`server ${pids.at(-1)} is replaced by ${site.pid}, with paster `);
       if (isOther) expect(said).toContain(`paster ${OTHER_VERSION} `);
+      expect(said).toContain(` and Node ${versionOf(how.node)}`);
       pids.push(site.pid);
       await eventually(() => loads.every((load) => load.versions.has(`v${round}`)));
     }
