@@ -10,7 +10,7 @@ import { startNginx } from './gateway/nginx.js';
 import { startPeers } from './gateway/peers.js';
 import { compareLaunches, compareRounds, round } from './measure/launches.js';
 import { freePort, Program, pinned } from './measure/program.js';
-import { atLeast, atMost, told } from './measure/ratio.js';
+import { atLeast, atMost, comparison } from './measure/ratio.js';
 import { median, QUICK, roundsOf } from './measure/rounds.js';
 
 const ROUNDS = roundsOf(5);
@@ -183,8 +183,8 @@ async function smallAnswers(stage) {
     },
     atLeast('  requests/s / node:http', found, 'perSecond', 'paster', 'http', 1.2),
     ...others.flatMap((name) => [
-      told(`  ${name}: CPU / node:http`, found, 'cpu', name, 'http'),
-      told(`  ${name}: requests/s / node:http`, found, 'perSecond', name, 'http'),
+      comparison(`  ${name}: CPU / node:http`, found, 'cpu', name, 'http'),
+      comparison(`  ${name}: requests/s / node:http`, found, 'perSecond', name, 'http'),
     ]),
   ];
 }
@@ -196,7 +196,7 @@ async function express(stage) {
   );
   return [
     atMost('FastCGI, Express 5: CPU / node:http', found, 'cpu', 'paster', 'http', 0.9),
-    told('  requests/s / node:http', found, 'perSecond', 'paster', 'http'),
+    comparison('  requests/s / node:http', found, 'perSecond', 'paster', 'http'),
   ];
 }
 
@@ -207,15 +207,15 @@ async function withoutKeeping(stage) {
     ['paster', 'paster_hello', stage.url('once_paster_hello')],
     ...others.map((name) => [name, name, stage.url(`once_${name}`)]),
   );
-  const floor = stage.programs.has('c') ? [told('  c: CPU / node:http', found, 'cpu', 'c', 'http')] : [];
+  const floor = stage.programs.has('c') ? [comparison('  c: CPU / node:http', found, 'cpu', 'c', 'http')] : [];
   return [
     atMost('FastCGI without keep_conn: CPU / node:http', found, 'cpu', 'paster', 'http', 0.6),
     ...floor,
-    told('  requests/s / node:http', found, 'perSecond', 'paster', 'http'),
+    comparison('  requests/s / node:http', found, 'perSecond', 'paster', 'http'),
     ...others.map((name) =>
       name === 'node_fastcgi'
         ? atLeast('  requests/s / node-fastcgi', found, 'perSecond', 'paster', name, 2)
-        : told(`  requests/s / ${name}`, found, 'perSecond', 'paster', name),
+        : comparison(`  requests/s / ${name}`, found, 'perSecond', 'paster', name),
     ),
   ];
 }
@@ -228,7 +228,7 @@ async function http(stage) {
   );
   return [
     atLeast('HTTP, no web server: requests/s / node:http', found, 'perSecond', 'paster', 'http', 0.97),
-    told('  CPU / node:http', found, 'cpu', 'paster', 'http'),
+    comparison('  CPU / node:http', found, 'cpu', 'paster', 'http'),
   ];
 }
 
@@ -239,7 +239,7 @@ async function largeAnswers(stage) {
   );
   return [
     atLeast('FastCGI, 1 MiB responses: throughput / node:http', found, 'perSecond', 'paster', 'http', 0.9),
-    told('  CPU / node:http', found, 'cpu', 'paster', 'http'),
+    comparison('  CPU / node:http', found, 'cpu', 'paster', 'http'),
   ];
 }
 

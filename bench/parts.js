@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compareLaunches } from './measure/launches.js';
 import { Program, pinned } from './measure/program.js';
-import { atLeast, told } from './measure/ratio.js';
+import { atLeast, comparison } from './measure/ratio.js';
 import { roundsOf } from './measure/rounds.js';
 
 const LAUNCHES = roundsOf(5);
@@ -150,8 +150,8 @@ async function compare(directory, baselines, { name, sections, path: url, goal, 
   const what = `${name}: requests/s / ${baseline}`;
   return [
     goal === undefined
-      ? told(what, found, 'perSecond', 'part', 'alone')
+      ? comparison(what, found, 'perSecond', 'part', 'alone')
       : atLeast(what, found, 'perSecond', 'part', 'alone', goal),
-    told('  processor time per request', found, 'cpu', 'part', 'alone'),
+    comparison('  processor time per request', found, 'cpu', 'part', 'alone'),
   ];
 }

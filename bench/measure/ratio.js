@@ -1,8 +1,8 @@
-/** Rows of the table about two programs that were measured in turn: what one is of the other. */
+/** Rows of the table that compare two programs, which were measured in turn. */
 import { median } from './rounds.js';
 
 /** A figure that has no goal: how `one` compares with `other`, round by round. */
-export function told(what, found, measure, one, other) {
+export function comparison(what, found, measure, one, other) {
   const ratios = pairwise(found[one][measure], found[other][measure]);
   const ratio = median(ratios);
   return {
@@ -16,18 +16,18 @@ export function told(what, found, measure, one, other) {
 }
 
 export function atMost(what, found, measure, one, other, goal) {
-  const { ratio, ...row } = told(what, found, measure, one, other);
+  const { ratio, ...row } = comparison(what, found, measure, one, other);
   return { ...row, goal: `<= ${goal} x`, met: ratio <= goal };
 }
 
 export function atLeast(what, found, measure, one, other, goal) {
-  const { ratio, ...row } = told(what, found, measure, one, other);
+  const { ratio, ...row } = comparison(what, found, measure, one, other);
   return { ...row, goal: `>= ${goal} x`, met: ratio >= goal };
 }
 
 /**
- * Round by round, since what else the machine does lasts for longer than a round. One in which a program has answered
- * nothing says nothing.
+ * Round by round, since what else the machine does lasts for longer than a round. Rounds in which a program has sent no
+ * response are left out.
  */
 function pairwise(ones, others) {
   return ones.map((one, round) => one / others[round]).filter((ratio) => ratio > 0 && Number.isFinite(ratio));

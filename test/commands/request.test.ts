@@ -1,6 +1,6 @@
 /** `paster request` and `paster post`: an application of any kind responds without a server. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryDirectory } from '../helpers/directory.ts';
@@ -212,8 +212,7 @@ describe('the application', () => {
     const { stdout, stderr } = await runProcess(['request', 'x.ini', '/'], directory);
     expect(stdout).toBe('nobody main');
     expect(stderr).toContain('"GET / HTTP/1.1" 200');
-    const { stdout: notes } = spawnSync('cat', ['notes'], { cwd: directory, encoding: 'utf8' });
-    expect(notes).toBe('ready\nrequest\nclose\n');
+    expect(readFileSync(join(directory, 'notes'), 'utf8')).toBe('ready\nrequest\nclose\n');
     expect(readdirSync(directory).sort()).toEqual(['lifecycle.mjs', 'notes', 'plain.mjs', 'x.ini']);
   });
 

@@ -66,17 +66,17 @@ test('a removed file is created again', () => {
   expect(read()).toBe('line\n');
 });
 
-/** What went to standard error meanwhile. */
-function heard(): () => string {
-  const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  onTestFinished(() => said.mockRestore());
-  return () => said.mock.calls.map(([text]) => String(text)).join('');
+/** Captures standard error during the test. @returns a function that returns its text */
+function captureStderr(): () => string {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
+  return () => write.mock.calls.map(([text]) => String(text)).join('');
 }
 
 test('lines are written when a file that could not be opened can be opened', () => {
   const directory = temporaryDirectory();
   const path = join(directory, 'later/a.log');
-  const said = heard();
+  const stderr = captureStderr();
   const file = new LineFile(path, { delay: true });
   for (const line of ['one', 'two']) {
     file.add(line, 1000);
@@ -86,7 +86,7 @@ test('lines are written when a file that could not be opened can be opened', () 
   file.add('three', 1000);
   file.flush();
   expect(readFileSync(path, 'utf8')).toBe('one\ntwo\nthree\n');
-  expect(said()).toMatch(
+  expect(stderr()).toMatch(
     /^paster: cannot write the log file .*ENOENT.*\npaster: the log file .* can be written again\n$/,
   );
 });
@@ -94,7 +94,7 @@ test('lines are written when a file that could not be opened can be opened', () 
 test.runIf(requireRoot())('on a full disk lines are kept, then dropped and counted, until there is space', async () => {
   const directory = temporaryDirectory();
   mountSmallDisk(directory);
-  const said = heard();
+  const stderr = captureStderr();
   const path = join(directory, 'a.log');
   const file = new LineFile(path);
   const filler = join(directory, 'filler');
@@ -104,14 +104,14 @@ test.runIf(requireRoot())('on a full disk lines are kept, then dropped and count
     file.add(`${each} ${line}`, 1000);
     file.flush();
   }
-  expect(said()).toMatch(/^paster: cannot write the log file .*: ENOSPC.*\n$/);
+  expect(stderr()).toMatch(/^paster: cannot write the log file .*: ENOSPC.*\n$/);
   rmSync(filler);
   execFileSync('mount', ['-o', 'remount,size=8m', directory]);
   // Without another line.
-  await eventually(() => said().includes('again'));
+  await eventually(() => stderr().includes('again'));
   const written = readFileSync(path, 'utf8').trimEnd().split('\n');
   expect(written.every((each, number) => each === `${number} ${line}`)).toBe(true);
-  expect(said()).toContain(`can be written again; ${200 - written.length} lines were dropped\n`);
+  expect(stderr()).toContain(`can be written again; ${200 - written.length} lines were dropped\n`);
   expect(written.length).toBeGreaterThan(100);
   file.close();
 });

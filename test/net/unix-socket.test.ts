@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
@@ -33,22 +33,8 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 /** Leaves a stale socket behind, as a killed process does. */
 function leaveStale(): void {
-  execFileSync(
-    process.execPath,
-    [
-      '--eval',
-      `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`,
-    ],
-    { stdio: 'ignore' },
-  );
-}
-
-function tryToLeaveStale(): void {
-  try {
-    leaveStale();
-  } catch {
-    // The process ends by a signal.
-  }
+  const code = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  expect(spawnSync(process.execPath, ['--eval', code]).signal).toBe('SIGKILL');
   expect(lstatSync(path).isSocket()).toBe(true);
 }
 
@@ -98,7 +84,7 @@ describe.each([
   });
 
   test('replaces a stale socket', async () => {
-    tryToLeaveStale();
+    leaveStale();
     const socket = await open();
     expect(await connects()).toBe(true);
     await socket.close();
@@ -166,8 +152,8 @@ describe.each([
     expect(String(error)).toContain(`is too long: ${longest + 1} bytes, ${longest} are possible`);
   });
 
-  test('of several processes that start at once over a stale socket, only one gets it', async () => {
-    tryToLeaveStale();
+  test('of several servers that start at once over a stale socket, only one gets it', async () => {
+    leaveStale();
     const started = await Promise.allSettled(Array.from({ length: 8 }, () => open()));
     const winners = started.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     expect(winners.length).toBe(1);

@@ -198,7 +198,7 @@ console.log(name, process.pid);\n`,
   });
 
   const asRoot = test.skipIf(!requireRoot());
-  asRoot('user comes with all groups of that user', async () => {
+  asRoot('user comes with the groups of that user, without those of root', async () => {
     const cwd = project(`[process:jobs]\ncommand = sh -c 'echo "who $(id -u) $(id -G)"; sleep 100'\nuser = nobody\n`);
     chmodSync(cwd, 0o755);
     const [, uid, groups = ''] = await (await serveAlone(cwd)).says(/^who (\d+) (.*)$/m);
