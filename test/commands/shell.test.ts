@@ -73,6 +73,7 @@ test('a terminal shows a greeting and a prompt, and keeps a history', async () =
   program.type("config.localConf.greeting + '!'\n.exit\n");
   const { stdout } = await program.finished();
   expect(stdout).toContain('x.ini: app, config, await request(');
+  expect(stdout).toContain('paster> ');
   expect(stdout).toContain("'hello!'");
   expect(readFileSync(join(directory, 'history'), 'utf8')).toContain('config.localConf.greeting');
 });

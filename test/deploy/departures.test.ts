@@ -192,10 +192,13 @@ describe('sections and URIs', () => {
     expect(session.warnings[0]?.message).toContain('set a = ...');
   });
 
-  test('an egg:Paste name that does not exist is an error that names similar ones', async () => {
-    const error = await failure(project('[app:main]\nuse = egg:Paste#nothing'));
-    expect(error.message).toContain('egg:Paste#nothing');
-    expect(error.hint).toMatch(/did you mean|urlmap/);
+  test.each([
+    ['nothing', /^of Paste it has: http, static, cgi, urlmap, /],
+    ['urlmp', /^did you mean "urlmap"\?$/],
+  ])('egg:Paste#%s is an error that lists the names, or a similar one', async (name, hint) => {
+    const error = await failure(project(`[app:main]\nuse = egg:Paste#${name}`));
+    expect(error.message).toContain(`egg:Paste#${name}`);
+    expect(error.hint).toMatch(hint);
   });
 
   test.each([

@@ -66,8 +66,9 @@ const COMMAND_LINES = EXAMPLES.filter(({ page }) => page !== 'docs/reference.md'
 );
 
 test('the pages have examples of each kind', () => {
-  expect(INI_FILES.length).toBeGreaterThanOrEqual(3);
-  expect(COMMAND_LINES.length).toBeGreaterThan(5);
+  // More than half of what there was when this was written: a pattern that no longer matches would leave most of them out.
+  expect(INI_FILES.length).toBeGreaterThan(43);
+  expect(COMMAND_LINES.length).toBeGreaterThan(161);
 });
 
 /** The modules that a page shows next to an INI file. */
@@ -175,7 +176,7 @@ const NOT_FOLLOWED = new Map([
   ['docs/web-servers.md', 'run by test/front-ends'],
 ]);
 
-test('no sh block has commands to type', () => {
+test('sh blocks with commands to type are only on the pages above', () => {
   const isTyped = ({ language, file, text }: Block) =>
     language === 'sh' && file === undefined && !text.startsWith('#!');
   const pages = PAGES.filter((page) => partsOf(page).some(({ blocks }) => blocks.some(isTyped)));

@@ -26,7 +26,7 @@ describe('secrets are not quoted', () => {
     ['a line without the indentation of a continuation', '[app:main]\nuse = npm:paster#test\ntoken = a\nhunter22\n', 4],
     ['a password in a URL', '[app:main]\nuse = npm:paster#proxy\naddress = http://me:hunter22@127.0.0.1/\n', 3],
   ])('%s', async (_what, ini, line) => {
-    const { stdout, status } = await check({ 'x.ini': `${ini}${line === 4 ? '' : SERVER}`, 's.mjs': SCHEMA });
+    const { stdout, status } = await check({ 'x.ini': `${ini}${SERVER}`, 's.mjs': SCHEMA });
     expect(status).toBe(2);
     expect(stdout).toContain('********');
     expect(stdout).not.toContain('hun');

@@ -10,7 +10,7 @@ const PROBE = join(ROOT, 'test/fixtures/apps/probe.js');
 
 type Carrier = 'socket' | 'tcp';
 
-/** A paster on FastCGI with one process, and its address. */
+/** Starts paster with one FastCGI process. @returns its address */
 async function startUpstream(carrier: Carrier): Promise<Upstream> {
   const directory = temporaryDirectory();
   const tcp = { host: '127.0.0.1', port: await freePort() };

@@ -258,5 +258,8 @@ test('with --reload the lower bound of a range is the number of workers', async 
     seen.add((await ask(program.url, '/pid')).body.toString().split(' ')[1] ?? '');
     return seen.size === 2;
   });
-  expect((await paster(['status', 'x.ini'], { cwd: directory }).finished()).stdout).not.toContain('of 2-4');
+  const { stdout } = await paster(['status', 'x.ini'], { cwd: directory }).finished();
+  // A spare worker is on standby and serves nothing.
+  expect(stdout.match(/^worker \d+, up /gm)).toHaveLength(2);
+  expect(stdout).not.toContain('of 2-4');
 });
