@@ -173,7 +173,7 @@ describe.each<[what: string, main: string, paths: readonly string[], expected: r
   });
 });
 
-test('an application is told that its server drains, and an error of that handler does not stop the server', async () => {
+test('an application is notified when its server drains, and an error of its handler does not stop the server', async () => {
   const directory = project('[app:main]\nuse = app');
   const steps = await stepsOf(directory);
   const app = await loadApp('config:main.ini', { relativeTo: directory });

@@ -146,7 +146,7 @@ describe('code', () => {
 
 /** Commands that no walkthrough can run, with the reason. */
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
-  [/^(?:paster|npx paster) \S.*(?:\[|\(the same\))/, 'says which options a command has: they are checked below'],
+  [/^(?:paster|npx paster) \S.*(?:\[|\(the same\))/, 'shows which options a command has: they are checked below'],
   [
     /^npm (?:ci|test|run (?:build|test:all|check:static|bench))\b/,
     'builds and tests this repository, or measures for minutes',
@@ -172,7 +172,7 @@ test.each([...PAGES, 'bench/README.md', 'CONTRIBUTING.md'])('%s: commands to typ
 /** Pages whose `sh` blocks are typed and are not scripts, with the reason why no walkthrough runs them. */
 const NOT_FOLLOWED = new Map([
   ['docs/reference.md', 'examples of `paster help`, run by test/documentation/help-examples.test.ts'],
-  ['docs/tutorial.md', 'takes systemd itself; docs/scaling.md has the same for nginx, which is run'],
+  ['docs/tutorial.md', 'needs systemd itself; docs/scaling.md has the same for nginx, and a walkthrough runs it'],
   ['docs/web-servers.md', 'run by test/front-ends'],
 ]);
 

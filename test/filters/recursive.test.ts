@@ -108,8 +108,14 @@ describe('include', () => {
   });
 
   test('refuses a loop', async () => {
-    const { url } = await serveFiltered(recursive(), site);
+    let calls = 0;
+    const { url } = await serveFiltered(recursive(), (req, res) => {
+      calls++;
+      return site(req, res);
+    });
     expect((await ask(url, '/deep')).body.toString()).toContain('Internal Server Error');
+    // The request of the client, and ten within it.
+    expect(calls).toBe(11);
   });
 
   test('works with Express, which adds its own methods to request and response', async () => {

@@ -18,7 +18,7 @@ pipeline = log page
 [app:page]
 use = npm:paster#test
 format = json
-; a key by whose name it is a secret
+; a secret, because of the name of its key
 api_token = xyz
 
 [app:status]
@@ -73,7 +73,7 @@ test('--tree escapes control characters in names and values', async () => {
 });
 
 test('--html shows the same as a page', async () => {
-  const { stdout, status } = await config(`${COMPOSED}[filter:<b>]\nuse = log\n`, ['--html', '--app-name', 'status']);
+  const { stdout, status } = await config(COMPOSED, ['--html', '--app-name', 'status']);
   expect(stdout).toMatch(/^<!doctype html>/);
   expect(stdout).toContain('[server:main]');
   expect(stdout).toContain('[app:status]');
@@ -81,9 +81,18 @@ test('--html shows the same as a page', async () => {
   expect(status).toBe(0);
 });
 
+test('--html shows names and values as text', async () => {
+  const ini =
+    '[app:main]\nuse = npm:paster#test\nformat = <i>\nfilter-with = <b>\n[filter:<b>]\nuse = npm:paster#lint\n';
+  const { stdout } = await config(ini, ['--html']);
+  expect(stdout).toContain('[filter:&lt;b&gt;]');
+  expect(stdout).toContain('&lt;i&gt;');
+  expect(stdout).not.toMatch(/<[bi]>/);
+});
+
 test('--html in a browser: parts are connected along the path of a request, and can be collapsed', async () => {
   const chromium = needProgram('chromium');
-  const { stdout } = await config(`${COMPOSED}[filter:<b>]\nuse = npm:paster#lint\n`, ['--html']);
+  const { stdout } = await config(COMPOSED, ['--html']);
   const file = join(temporaryDirectory({ 'x.html': stdout }), 'x.html');
   const browser = await startChromium(chromium);
   for (const [width, dark] of [

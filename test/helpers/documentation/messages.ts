@@ -18,7 +18,7 @@ export interface Message {
 
 type Node = { readonly type: string; readonly start: number; readonly end: number } & Readonly<Record<string, unknown>>;
 
-/** What a name refers to, and its scope. */
+/** A definition of a name: its scope, and the values that it may have there. */
 interface Meaning {
   readonly scope: Node;
   /** Evaluated only on request: calls may come before the function. */
@@ -35,7 +35,7 @@ const ERRORS: Readonly<Record<string, number>> = {
   PythonSyntaxError: 0,
 };
 
-/** Files whose errors an error of the family quotes: the types of settings, and their parts. */
+/** Files whose plain Errors become part of an error with a code: the types of settings, and what they use. */
 const QUOTED =
   /^(?:config\/(?:env-file|settings\/.*)|deploy\/server\/workers-setting|.*\/(?:settings|trusted-proxies|target)|net\/peers|servers\/.*|filters\/(?!auth\/(?!grantip)|debugging\/profile).*)\.ts$/;
 
