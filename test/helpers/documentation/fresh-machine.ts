@@ -39,13 +39,16 @@ case "$1 $2" in
 esac
 `;
 
+/** Without root, the home directory on the machine: paster stores keys only where no unknown user controls the path. */
+const READER = '/reader';
+
 /**
  * Gives the machine a root directory of its own, with the directories of this one in it. Without root, the owner of this one is
  * unknown in the namespace, so paster would refuse to make a socket below it.
  */
-const OWN_ROOT = (root: string) => `mkdir '${root}'
-mount -t tmpfs -o mode=755 none '${root}'
-cd '${root}'
+const ownRoot = (home: string) => `mkdir '${home}/root'
+mount -t tmpfs -o mode=755 none '${home}/root'
+cd '${home}/root'
 for each in /*; do
   if [ -L "$each" ]; then cp -P "$each" .
   elif [ -d "$each" ]; then mkdir ".$each" && mount --rbind "$each" ".$each"
@@ -54,11 +57,13 @@ done
 PATH="$PATH:/usr/sbin:/sbin" pivot_root . .
 umount -l .
 cd /
+mkdir ${READER}
+mount --bind '${home}' ${READER}
 `;
 
 function setUp(home: string): string {
   return `set -e
-${isRoot ? '' : OWN_ROOT(`${home}/root`)}mkdir '${home}/etc'
+${isRoot ? '' : ownRoot(home)}mkdir '${home}/etc'
 mount -t tmpfs -o mode=755 none '${home}/etc'
 mkdir -m 755 '${home}/etc/new' '${home}/etc/work'
 if ! mount -t overlay -o 'lowerdir=/etc,upperdir=${home}/etc/new,workdir=${home}/etc/work' none /etc 2>/dev/null; then
@@ -146,6 +151,11 @@ export class FreshMachine {
       ...args,
     ];
     return new Program('nsenter', into, others);
+  }
+
+  /** The path on that machine of the directory that it was started with. */
+  get home(): string {
+    return isRoot ? this.#home : READER;
   }
 
   /** The path on this machine of a path on that one. */

@@ -72,7 +72,7 @@ export class Reader {
     symlinkSync(findOnPath('npm'), join(home, 'bin/npm-itself'));
     linkPackages(machine.outside('/srv/node_modules'));
     const path = `${join(home, 'bin')}:${process.env['PATH']}:/usr/sbin`;
-    this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: home };
+    this.#env = { PATH: path, SESSION_SECRET: 'x'.repeat(32), HOME: machine.home };
   }
 
   /** Starts with a project of `create`, which runs for the first reader; the others get the same files. */

@@ -81,6 +81,8 @@ function typedIn(blocks: readonly Block[]): string {
 }
 
 function isForRoot(blocks: readonly Block[]): boolean {
+  // An nginx that root starts gives its workers another user. The configuration that `export` writes for a trial does not.
+  if (blocks.some(({ language, file }) => language === 'nginx' && file !== undefined)) return true;
   return / --(?:as-)?user |(?<![\w.)])\/(?:etc|srv)\b/.test(typedIn(blocks));
 }
 
