@@ -33,16 +33,20 @@ describe('the site', () => {
   test('no link is dead', async () => {
     const ids = new Map([...pages].map(([page, html]) => [page, idsOf(html)]));
     const dead: string[] = [];
+    let count = 0;
     for (const [page, html] of pages) {
       for (const [, href = ''] of html.matchAll(/<a [^>]*?href="([^"]+)"/g)) {
         const target = new URL(href, `${url}/${page}`);
         if (!target.href.startsWith(url)) continue;
+        count++;
         const path = target.pathname.slice(1) || 'index.html';
         const anchor = decodeURIComponent(target.hash.slice(1));
         if (!(anchor === '' ? ids.has(path) : ids.get(path)?.has(anchor))) dead.push(`${page}: ${href}`);
       }
     }
     expect(dead).toEqual([]);
+    // Each page links at least to its neighbours.
+    expect(count).toBeGreaterThan(2 * pages.size);
   });
 
   test('pages are compressed, files with a hash in their name may be cached for a year, and an unknown path gets the 404 page', async () => {

@@ -85,7 +85,7 @@ const dribble = (connection: Socket, bytes: Buffer): void => {
 
 const LIMITS: readonly Limit[] = [
   {
-    settings: 'headers_timeout = 1',
+    settings: 'headers_timeout = 1\nkeep_alive_timeout = 600',
     clients: [
       { name: 'connects and is silent', run: () => {}, isRaw: true },
       {
@@ -105,6 +105,7 @@ const LIMITS: readonly Limit[] = [
     ],
   },
   {
+    // Over HTTP/2 the request is aborted, and the connection is then idle.
     settings: 'request_timeout = 1\nkeep_alive_timeout = 1',
     clients: [
       {
@@ -175,6 +176,7 @@ describe.each(WAYS)('$name', (way) => {
   test.each(LIMITS)('$settings closes slow clients and makes room for others', async ({ settings, clients }) => {
     const program = await served(`max_connections = ${clients.length}\n${way.settings}\n${settings}`);
     const port = Number(new URL(program.url).port);
+    const begun = performance.now();
     const slow = clients.map(async ({ name, run, isRaw }) => {
       const connection = await connect(port, isRaw ? undefined : way.alpn);
       const end = ended(connection).then(() => name);
@@ -182,6 +184,8 @@ describe.each(WAYS)('$name', (way) => {
       return end;
     });
     expect(await Promise.all(slow)).toEqual(clients.map(({ name }) => name));
+    // The default of keep_alive_timeout, which would close the idle ones too, is 5 seconds.
+    expect(performance.now() - begun).toBeLessThan(4500);
     // Some of them keep their side open.
     await expect.poll(() => isServed(port, way), { timeout: 5000 }).toBe(true);
   });
