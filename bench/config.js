@@ -47,7 +47,7 @@ export async function measure() {
   }
 }
 
-/** dist/ has no file for what is measured here; this is made as those are. @returns the program's file */
+/** Bundles a program in the same way as dist/, which has no file for what is measured here. @returns the file */
 async function bundle(program, directory) {
   const file = join(directory, 'program.js');
   const bundled = await rolldown({ input: path(program), platform: 'node', external: /^[^./]/ });

@@ -7,7 +7,7 @@ import { installed, ratioRow, saveEdits } from './edits.js';
 import { inDirectory, serve } from './site.js';
 
 const ROUNDS = roundsOf(4);
-/** Of the time of each of the others. */
+/** The largest part of the time of each other program that paster may take. */
 const GOAL = 0.25;
 
 const PACKAGES = {

@@ -64,8 +64,8 @@ describe('below two URL maps', () => {
   });
 
   test('filters around the application still see the path without the prefixes', async () => {
-    const rest = '[filter:log]\nuse = npm:paster#prefix\nprefix = /z\n';
-    const ask = await asker(`${MODULE}\nmount = whole\nfilter-with = log`, rest);
+    const rest = '[filter:inner]\nuse = npm:paster#prefix\nprefix = /z\n';
+    const ask = await asker(`${MODULE}\nmount = whole\nfilter-with = inner`, rest);
     expect(await ask('/a/b/c')).toEqual(['/a/b/z/c', '', '/a/b/c']);
   });
 

@@ -69,13 +69,13 @@ test.each(golden<readonly [string, { value?: unknown; error?: true }]>('literals
   else expect(shown(parsePython(text))).toEqual(expected.value);
 });
 
-interface Said {
+interface Propagated {
   readonly enabled: Readonly<Record<string, readonly number[]>>;
   readonly a: string;
   readonly b: string;
 }
 
-test.each(golden<readonly [string, Said]>('propagation'))('%j', async (text, expected) => {
+test.each(golden<readonly [string, Propagated]>('propagation'))('%j', async (text, expected) => {
   const here = temporaryDirectory();
   await configureLogging(parseIni(text, join(here, 'x.ini')));
   for (const [name, levels] of Object.entries(expected.enabled)) {

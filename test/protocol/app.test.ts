@@ -1,4 +1,4 @@
-/** Every kind of application, over a real HTTP server, with the same responses as without paster. */
+/** Every kind of application responds over a real HTTP server, with its body, an upload, an unknown path and an error. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
@@ -114,7 +114,7 @@ const SHAPES: Record<string, () => AppLike | Promise<AppLike>> = {
 };
 
 describe.each(Object.entries(SHAPES))('%s', (_name, make) => {
-  test('responds as it does by itself', async () => {
+  test('responds to a query, an upload, an unknown path, and when it throws', async () => {
     const url = await listen(await toApp(await make()));
     const hello = await fetch(`${url}/hello?name=a%20b`);
     expect([hello.status, await hello.text()]).toEqual([200, 'hello a b']);

@@ -1,7 +1,7 @@
 /**
- * A Debian machine for one test, made of namespaces: /etc is a copy, or an overlay of the kernel. /srv, /run
- * and /var/log are empty, every port is free, its address is 10.0.0.11, and all its processes end with it. This repository is at
- * /mnt, readable by every user. Root gets a machine with other users; any other user is root there, alone.
+ * A Debian machine for one test, made of namespaces: /etc is an overlay of this machine's, or a copy if the kernel refuses
+ * one. /srv, /run and /var/log are empty, every port is free, its address is 10.0.0.11, and all its processes end with it.
+ * This repository is at /mnt, readable by every user. Root gets a machine with other users; any other user is root there, alone.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * Runs a command of paster in the test runner's own process, for tests of what it prints and writes: a process for each takes
- * a tenth of a second of processor time. It is not for commands that wait for something that cannot happen, start servers or
- * workers, or import modules that change during the test. `check` does here what it does in its child process.
+ * a tenth of a second of processor time. It is not for commands that may never finish, start servers or workers, or import
+ * modules that change during the test. `check` does here what it does in its child process.
  */
 import { Readable, Writable } from 'node:stream';
 import { iniPath } from '../../../src/commands/command-line/arguments.ts';

@@ -8,7 +8,10 @@ import { eventually, Program, ROOT } from '../../helpers/programs/program.ts';
 
 const MIB = 1024 * 1024;
 
-/** Creates control groups with these limits. Undefined if this machine or this user cannot. @returns their directories, one for each controller */
+/**
+ * Creates control groups with these limits.
+ * @returns their directories, one for each controller; undefined if this user or this machine cannot create them
+ */
 function realGroup(limits: Readonly<Record<string, Readonly<Record<string, string>>>>): string[] | undefined {
   const name = `paster-test-${process.pid}`;
   const groups: string[] = [];

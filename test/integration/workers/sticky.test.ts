@@ -37,6 +37,7 @@ port = 0
 workers = 3
 sticky = true
 `;
+/** Connections for one check: if the worker were not the client's own, some would almost certainly reach another of the three. */
 const ROUNDS = 12;
 
 interface Answer {
