@@ -1,6 +1,6 @@
 /** Accept-Encoding: which encodings a client accepts, by weight. */
 import { expect, test } from 'vitest';
-import { acceptedEncodings } from '../../src/apps/static/accept-encoding.ts';
+import { acceptedEncodings } from '../../../src/apps/static/accept-encoding.ts';
 
 test.each<[string | undefined, string[]]>([
   [undefined, []],
