@@ -106,8 +106,9 @@ describe('systemd', () => {
 
   test('the timeouts of a single unit suffice for the slowest part', async () => {
     const text = await exported('systemd', ini(project(HTTP, PROCESSES + TASKS)));
-    expect(text).toContain('\nTimeoutStopSec=100\n');
-    expect(text).toContain('\nTimeoutStartSec=190\n');
+    // graceful_timeout of the scheduler, and start_timeout of the web server and both processes, each with a margin.
+    expect(text).toContain(`\nTimeoutStopSec=${90 + 10}\n`);
+    expect(text).toContain(`\nTimeoutStartSec=${3 * 60 + 10}\n`);
     expect(text).not.toContain('--only');
   });
 
@@ -272,6 +273,7 @@ describe('kubernetes', () => {
     const { named } = await objectsOf(directory);
     const web = named('Deployment', 'shop').spec;
     expect(commandOf(web.template)).toEqual(expect.arrayContaining(['--only', 'web']));
+    // preStop, graceful_timeout and a margin.
     expect(web.template.spec.terminationGracePeriodSeconds).toBe(5 + 20 + 5);
     const mailer = named('Deployment', 'shop-mailer').spec;
     expect(mailer).toMatchObject({ replicas: 1, strategy: { type: 'RollingUpdate' } });
@@ -279,7 +281,7 @@ describe('kubernetes', () => {
     expect(mailer.template.spec.containers[0].resources.limits).toEqual({ cpu: '2', memory: '384Mi' });
     const scheduler = named('Deployment', 'shop-scheduler').spec;
     expect(scheduler).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
-    expect(scheduler.template.spec.terminationGracePeriodSeconds).toBe(95);
+    expect(scheduler.template.spec.terminationGracePeriodSeconds).toBe(90 + 5);
     // The Service sends requests only to the pods of the web server.
     const { selector } = named('Service', 'shop').spec;
     for (const { template } of [mailer, scheduler]) expect(template.metadata.labels).not.toMatchObject(selector);
@@ -288,7 +290,8 @@ describe('kubernetes', () => {
       schedule: '0 3 * * 1-5',
       timeZone: 'Europe/Berlin',
       concurrencyPolicy: 'Forbid',
-      jobTemplate: { spec: { backoffLimit: 0, activeDeadlineSeconds: 635 } },
+      // timeout, the default of graceful_timeout and a margin.
+      jobTemplate: { spec: { backoffLimit: 0, activeDeadlineSeconds: 600 + 30 + 5 } },
     });
     expect(cleanup).not.toHaveProperty('startingDeadlineSeconds');
     expect(commandOf(cleanup.jobTemplate.spec.template)).toEqual(['run', 'etc/config.ini', 'cleanup']);

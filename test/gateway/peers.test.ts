@@ -1,3 +1,4 @@
+/** `allow`: which clients may connect to a gateway server. */
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../src/errors.ts';
 import { networks, Peers } from '../../src/net/peers.ts';

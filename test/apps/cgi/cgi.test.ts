@@ -47,9 +47,11 @@ describe('the environment', () => {
     process.env['HTTP_PROXY'] = 'http://from-the-process/';
     process.env['PATH_TRANSLATED'] = '/from/the/process';
     process.env['SOME_SECRET'] = 'shared';
+    onTestFinished(() => {
+      for (const name of ['HTTP_PROXY', 'PATH_TRANSLATED', 'SOME_SECRET']) delete process.env[name];
+    });
     const env = await environ('/cgi-bin/env', { Proxy: 'http://evil/', X_Under: 'x' });
     const alone = await environ('/cgi-bin/env', {}, { includeOsEnviron: false });
-    for (const name of ['HTTP_PROXY', 'PATH_TRANSLATED', 'SOME_SECRET']) delete process.env[name];
     expect(env).not.toHaveProperty('HTTP_PROXY');
     expect(env).not.toHaveProperty('PATH_TRANSLATED');
     expect(env).not.toHaveProperty('HTTP_X_UNDER');
@@ -159,6 +161,7 @@ describe('the request’s body', () => {
     socket.write('GET /cgi-bin/zeros HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     socket.pause();
     const before = process.memoryUsage().rss;
+    // Long enough to read all of it if nothing held the script back.
     await sleep(1000);
     expect(process.memoryUsage().rss - before).toBeLessThan(64 << 20);
     let read = 0;

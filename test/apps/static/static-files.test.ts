@@ -175,7 +175,7 @@ test('the version changes with the content, however the file is replaced', async
     () => {
       renameSync(join(served.directory, 'docs'), join(served.directory, 'docs.old'));
       rmSync(file);
-      writeFileSync(file, 'written anew');
+      writeFileSync(file, 'written again');
     },
   ];
   for (const change of changes) {

@@ -28,5 +28,5 @@ async function workerOf(socket: Socket): Promise<string> {
     const pid = /\r\n\r\n(?:\w+\r\n)?(\d+)(?:\r\n|$)/.exec(answer)?.[1];
     if (pid !== undefined) return pid;
   }
-  throw new Error(`no answer: ${answer}`);
+  throw new Error(`no response: ${answer}`);
 }

@@ -132,6 +132,7 @@ test('a connection stays until the web server has read the response', async () =
   await untilHeld(1);
   const stopped = stopFirst();
   held[0]?.();
+  // Several times as long as a hand-over takes here.
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(handedOver).toBe(0);
   client.socket.resume();
