@@ -130,7 +130,10 @@ describe('maintenance', () => {
     const { url } = await serveThrough(['maintenance\nenabled = true\nmessage = <b>Back at 5'], mirror);
     expect((await ask(url, '/')).body.toString()).toBe('<b>Back at 5\n');
     const page = await ask(url, '/', { headers: { accept: 'text/html' } });
-    expect(page.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(page).toMatchObject({
+      status: 503,
+      headers: { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' },
+    });
     expect(page.body.toString()).toContain('&lt;b&gt;Back at 5');
   });
 });
