@@ -1,5 +1,6 @@
 /** What the contract needs of a server, whatever its protocol: it takes an application, sends a request and returns the response. */
 import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { App } from '../../../src/protocol/types.ts';
 
 export interface ContractRequest {
@@ -59,6 +60,13 @@ export function delayReading({ readAfter }: ContractRequest, connection: Readabl
   if (!readAfter) return;
   connection.pause();
   readAfter.then(() => connection.resume());
+}
+
+/** Resolves when a server of this process has had time to respond to a part of a request. */
+export async function timeToRespond(): Promise<void> {
+  await sleep(50);
+  // On a busy machine that time may pass before the event loop has handled what the client and the server have sent.
+  for (let turn = 0; turn < 20; turn++) await nextTurn();
 }
 
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'date']);

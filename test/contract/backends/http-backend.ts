@@ -9,6 +9,7 @@ import {
   type ContractRequest,
   type ContractResponse,
   oneByOne,
+  timeToRespond,
   withoutConnectionHeaders,
 } from './backend.ts';
 
@@ -84,5 +85,8 @@ async function send(
   }
   if (whole) client.end();
   // Less than the declared length, and then nothing: a client that has disconnected.
-  else setTimeout(() => client.destroy(), 50);
+  else {
+    await timeToRespond();
+    client.destroy();
+  }
 }

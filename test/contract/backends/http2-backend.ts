@@ -8,6 +8,7 @@ import {
   type ContractRequest,
   type ContractResponse,
   oneByOne,
+  timeToRespond,
   withoutConnectionHeaders,
 } from './backend.ts';
 
@@ -90,5 +91,8 @@ async function send(
   }
   if (whole) stream.end();
   // Less than the declared length, and then nothing: a client that has disconnected.
-  else setTimeout(() => stream.close(stream.readableEnded ? 0 : 8), 50);
+  else {
+    await timeToRespond();
+    stream.close(stream.readableEnded ? 0 : 8);
+  }
 }
