@@ -14,8 +14,8 @@ import { eventually, ROOT, requireTool, serve } from '../helpers/programs/progra
 import { listen } from './listen.ts';
 
 const manifest = requireTool('frameworks');
-/** The directory in which they are installed. */
-const directory = manifest === undefined ? '' : join(dirname(manifest), '../..');
+/** The directory in which they are installed; any other one if they are not, since nothing runs then. */
+const directory = manifest === undefined ? ROOT : join(dirname(manifest), '../..');
 const installed = createRequire(join(directory, 'noop.js'));
 
 type Make = (require: NodeJS.Require) => Promise<{ readonly app: object; readonly notes: readonly string[] }>;
