@@ -64,18 +64,25 @@ export function commandTask(globalConf: Settings, settings: SettingsOf<typeof co
 commandTask.settings = commandTaskSettings;
 commandTask.check = checkCommand;
 
-/** Looks for the program as the system will. @throws ConfigError if it cannot be started */
+/** @throws ConfigError if the program cannot be started */
 function checkCommand(
   _globalConf: Settings,
   { command: [program = ''], cwd = '.' }: Pick<CommandSettings, 'command'> & Pick<BackgroundSettings, 'cwd'>,
 ): void {
+  const problem = problemOf(program, cwd);
+  if (problem) throw problem;
+}
+
+/** Looks for a program as the system does. Undefined: it is there, and may be executed. @param cause what the system has said */
+function problemOf(program: string, cwd: string, cause?: Error): ConfigError | undefined {
   const { PATH: path } = process.env;
   // The system has a default that Node does not know.
-  if (path === undefined && !program.includes('/')) return;
+  if (path === undefined && !program.includes('/')) return undefined;
   const directories = program.includes('/') ? [''] : (path ?? '').split(delimiter);
   const files = directories.map((directory) => resolve(cwd, directory, program)).filter(isExistingFile);
-  if (files[0] === undefined) throw noProgram(program);
-  if (!files.some(isExecutable)) throw notStarted(program, 'it is not executable', { hint: `chmod +x ${files[0]}` });
+  if (files[0] === undefined) return noProgram(program, cause);
+  if (files.some(isExecutable)) return undefined;
+  return notStarted(program, 'it is not executable', { hint: `chmod +x ${files[0]}`, cause });
 }
 
 function isExecutable(path: string): boolean {
@@ -220,7 +227,9 @@ class CommandProcess implements OwnProcess {
   #notStarted(cause: Error): ConfigError {
     const [program = ''] = this.#settings.command;
     if (errorCode(cause) === 'ENOENT') return noProgram(program, cause);
-    return notStarted(program, errorMessage(cause), { cause });
+    // The system says EACCES too if it may not look into a directory of PATH and the others do not have the program.
+    const problem = errorCode(cause) === 'EACCES' ? problemOf(program, process.cwd(), cause) : undefined;
+    return problem ?? notStarted(program, errorMessage(cause), { cause });
   }
 }
 

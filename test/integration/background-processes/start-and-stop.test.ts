@@ -1,6 +1,6 @@
 /** Which processes start and end: `--only` and `--without`, `paster control`, and the end of the supervisor. */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runHere } from '../../helpers/programs/command.ts';
 import { eventually, isAlive, paster, serve } from '../../helpers/programs/program.ts';
@@ -81,13 +81,19 @@ describe('starting', () => {
     expect(finished).toMatchObject({ status: 2, stderr: expect.stringContaining('the INI file has no [server:main]') });
   });
 
-  test('an error while starting ends all processes', async () => {
-    const cwd = project(`${WEB}[process:jobs]\ncommand = no-such-program\n`);
-    const finished = await paster(['serve', 'x.ini'], { cwd }).finished();
+  test.each([
+    ['none', {}, /there is no such program/],
+    ['one that is not executable', { 'bin/absent': '' }, /it is not executable \(chmod \+x .*bin\/absent\)/],
+  ])('an error while starting ends all processes: of the programs in PATH, %s', async (_which, files, reason) => {
+    const cwd = project(`${WEB}[process:jobs]\ncommand = absent\n`, files);
+    // For any user but root, the system says EACCES of a directory like this, whatever is in the others.
+    const closed = join(cwd, 'closed');
+    mkdirSync(closed, { mode: 0 });
+    const PATH = [process.env['PATH'], closed, join(cwd, 'bin')].join(delimiter);
+    const finished = await paster(['serve', 'x.ini'], { cwd, env: { ...process.env, PATH } }).finished();
     expect(finished.status).not.toBe(0);
-    expect(finished.stderr).toMatch(
-      /x\.ini:\d+:\d+: \[process:jobs\] .*cannot start no-such-program: there is no such program/,
-    );
+    expect(finished.stderr).toMatch(/^paster: x\.ini:\d+:\d+: \[process:jobs\] command: cannot start absent: /m);
+    expect(finished.stderr).toMatch(reason);
   });
 });
 
