@@ -62,11 +62,29 @@ export function delayReading({ readAfter }: ContractRequest, connection: Readabl
   readAfter.then(() => connection.resume());
 }
 
-/** Resolves when a server of this process has had time to respond to a part of a request. */
-export async function timeToRespond(): Promise<void> {
+/**
+ * Writes the body of a request to a server of this process.
+ * @param isWhole false: less than the declared length, and then nothing
+ * @param disconnect called in that case, when the server has had time to respond to what there is
+ */
+export async function sendBody(
+  client: { write(piece: string | Buffer): unknown; end(): unknown },
+  body: readonly (string | Buffer)[],
+  isWhole: boolean,
+  disconnect: () => void,
+): Promise<void> {
+  for (const piece of body) {
+    await nextTurn();
+    client.write(piece);
+  }
+  if (isWhole) {
+    client.end();
+    return;
+  }
   await sleep(50);
   // On a busy machine that time may pass before the event loop has handled what the client and the server have sent.
   for (let turn = 0; turn < 20; turn++) await nextTurn();
+  disconnect();
 }
 
 const OF_THE_CONNECTION = new Set(['connection', 'keep-alive', 'transfer-encoding', 'date']);

@@ -9,7 +9,7 @@ import {
   type ContractRequest,
   type ContractResponse,
   oneByOne,
-  timeToRespond,
+  sendBody,
   withoutConnectionHeaders,
 } from './backend.ts';
 
@@ -69,24 +69,7 @@ function ask(port: number, request: ContractRequest, agent: Agent | false = fals
       );
     });
     abort?.then(() => client.destroy());
-    void send(client, body ?? [], length === undefined || length === sent);
+    if (body !== undefined && body.length > 0) client.flushHeaders();
+    void sendBody(client, body ?? [], length === undefined || length === sent, () => client.destroy());
   });
-}
-
-async function send(
-  client: { write(piece: string | Buffer): unknown; end(): unknown; flushHeaders(): void; destroy(): unknown },
-  body: readonly (string | Buffer)[],
-  whole: boolean,
-): Promise<void> {
-  if (body.length > 0) client.flushHeaders();
-  for (const piece of body) {
-    await new Promise((resolve) => setImmediate(resolve));
-    client.write(piece);
-  }
-  if (whole) client.end();
-  // Less than the declared length, and then nothing: a client that has disconnected.
-  else {
-    await timeToRespond();
-    client.destroy();
-  }
 }

@@ -8,7 +8,7 @@ import {
   type ContractRequest,
   type ContractResponse,
   oneByOne,
-  timeToRespond,
+  sendBody,
   withoutConnectionHeaders,
 } from './backend.ts';
 
@@ -76,23 +76,7 @@ function ask(session: ClientHttp2Session, request: ContractRequest): Promise<Con
       },
     );
     abort?.then(() => stream.close(8));
-    void send(stream, body ?? [], length === undefined || length === sent);
+    const isWhole = length === undefined || length === sent;
+    void sendBody(stream, body ?? [], isWhole, () => stream.close(stream.readableEnded ? 0 : 8));
   });
-}
-
-async function send(
-  stream: ReturnType<ClientHttp2Session['request']>,
-  body: readonly (string | Buffer)[],
-  whole: boolean,
-): Promise<void> {
-  for (const piece of body) {
-    await new Promise((resolve) => setImmediate(resolve));
-    stream.write(piece);
-  }
-  if (whole) stream.end();
-  // Less than the declared length, and then nothing: a client that has disconnected.
-  else {
-    await timeToRespond();
-    stream.close(stream.readableEnded ? 0 : 8);
-  }
 }
