@@ -14,7 +14,8 @@ import { type Network, networks, Peers } from '../../net/peers.ts';
 import type { App, Running, ServeOptions, Server, Settings } from '../../protocol/types.ts';
 import { gatewaySettings, obsoleteFlupSettings } from '../gateway-settings.ts';
 import { RunningGateway } from '../running-gateway.ts';
-import { FastcgiConnection, RequestLimits } from './connection.ts';
+import { FastcgiConnection } from './connection.ts';
+import { RequestLimits } from './request-limits.ts';
 
 export const fastcgiSettings = defineSettings(
   {
