@@ -157,9 +157,8 @@ export class PreloadPlan {
     return { environment, units, writtenVariables, observed, states, notLoaded, ...collected, ...state };
   }
 
-  /** Why a spare worker cannot load anything of this configuration; undefined if it can. Looks at no file. */
+  /** Why a spare worker that has begun to import cannot load this configuration; undefined if it can. Looks at no file. */
   rejectionBySettings(prepared: Prepared): string | undefined {
-    if (prepared.current < 0) return undefined;
     if (!this.#settings) return 'importing ahead has been turned off';
     if (prepared.mustBeRejected) return IMPORTED_TOO_MUCH;
     const isSame = isDeepStrictEqual(prepared.environment, this.#settings.environment);

@@ -100,7 +100,7 @@ export class Spares<Boot> {
       if (isCold && this.hasBegunToImport(worker)) continue;
       this.#remove(worker);
       if (worker.state === 'exited') continue;
-      const prepared = this.#prepared.get(worker);
+      const prepared = this.#begun(worker);
       const reason = prepared && this.#options.plan?.rejectionBySettings(prepared);
       if (reason === undefined) return worker;
       this.#reject(worker, reason);
@@ -114,8 +114,8 @@ export class Spares<Boot> {
    */
   checkFiles(worker: WorkerHandle<Boot>): void {
     const { plan } = this.#options;
-    const prepared = this.#prepared.get(worker);
-    if (!plan || !prepared || prepared.current < 0) return;
+    const prepared = this.#begun(worker);
+    if (!plan || !prepared) return;
     const reason = plan.rejectionByFiles(prepared);
     if (reason !== undefined) this.#reject(worker, reason);
     else if (plan.isDecidedByFiles(prepared)) worker.open();
@@ -124,8 +124,8 @@ export class Spares<Boot> {
   /** Whether a worker that has imported packages ahead, and loaded the application, may serve it. */
   mayServe(worker: WorkerHandle<Boot>): boolean {
     const { plan } = this.#options;
-    const prepared = this.#prepared.get(worker);
-    if (!plan || !prepared || prepared.current < 0) return true;
+    const prepared = this.#begun(worker);
+    if (!plan || !prepared) return true;
     // Its first import may have begun just when it was told to load the application.
     const early =
       prepared.checked < 0 ? (plan.rejectionBySettings(prepared) ?? plan.rejectionByFiles(prepared)) : undefined;
@@ -141,7 +141,7 @@ export class Spares<Boot> {
 
   /** Whether a worker has begun to import packages ahead. */
   hasBegunToImport(worker: WorkerHandle<Boot>): boolean {
-    return (this.#prepared.get(worker)?.current ?? -1) >= 0;
+    return this.#begun(worker) !== undefined;
   }
 
   /** Whether a worker ends because of the packages that it has imported ahead. */
@@ -156,7 +156,7 @@ export class Spares<Boot> {
 
   /** To be called when a worker has loaded the application. */
   served(worker: WorkerHandle<Boot>): void {
-    this.#options.plan?.loaded(worker, this.hasBegunToImport(worker) ? this.#prepared.get(worker) : undefined);
+    this.#options.plan?.loaded(worker, this.#begun(worker));
   }
 
   /** To be called when files have changed. */
@@ -208,6 +208,12 @@ export class Spares<Boot> {
     if (unexpected) this.#options.plan?.blame(prepared, `loads ${unexpected.file}`);
   }
 
+  /** What a worker has begun to import ahead; undefined: nothing. */
+  #begun(worker: WorkerHandle<Boot>): Prepared | undefined {
+    const prepared = this.#prepared.get(worker);
+    return prepared && prepared.current >= 0 ? prepared : undefined;
+  }
+
   #reject(worker: WorkerHandle<Boot>, reason: string): void {
     this.#logRejection(worker, reason);
     worker.kill();
@@ -236,12 +242,11 @@ export class Spares<Boot> {
   #handleExit(worker: WorkerHandle<Boot>): void {
     if (!this.#workers.includes(worker)) return;
     this.#remove(worker);
-    const prepared = this.#prepared.get(worker);
+    const prepared = this.#begun(worker);
     const isStopping = this.#options.count() === 0;
     if (isStopping) return;
     // When all packages are imported, none of them is the reason.
-    if (prepared && prepared.current >= 0 && !prepared.isComplete)
-      this.#options.plan?.blame(prepared, 'ends the process');
+    if (prepared && !prepared.isComplete) this.#options.plan?.blame(prepared, 'ends the process');
     setTimeout(() => this.warm(), WARM_AGAIN_MS).unref();
   }
 

@@ -1,5 +1,4 @@
 /** What `paster control` can do to a server with workers. */
-
 import { describeError, RunError } from '../../errors.ts';
 import { MAX_WORKERS } from '../../machine/capacity.ts';
 import type { ServerStatus } from '../../metrics/server-status.ts';
