@@ -2,10 +2,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import type { WriteStream } from 'node:tty';
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { paintFor, plain } from '../../src/diagnostics/paint.ts';
+import { requestOutput } from '../../src/logging/request-output.ts';
 import type { App } from '../../src/protocol/types.ts';
 import { completedRequestLine, offerRequestLines } from '../../src/serve/terminal/request-lines.ts';
+
+/** The agreement holds for the whole process: a filter in another test file may have taken the output, or find it offered. */
+const forgetAgreement = (): void => {
+  Object.assign(requestOutput(), { isOffered: false, isTaken: false });
+};
+beforeEach(forgetAgreement);
+afterEach(forgetAgreement);
 
 const time = new Date(2026, 0, 2, 18, 8, 9);
 const GET = { time, method: 'GET', url: '/cart', status: 200, milliseconds: 3.2 };
